@@ -1,0 +1,1 @@
+//! A sans-IO FastCGI 1.0 codec.

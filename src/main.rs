@@ -1,0 +1,2 @@
+//! flupd: the FastCGI/SCGI gateway daemon for Python.
+fn main() {}
