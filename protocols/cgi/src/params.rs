@@ -1,0 +1,189 @@
+//! An ordered list of name/value byte strings in one flat buffer.
+
+use std::fmt;
+
+/// The params of one request: CGI meta-variables in the order the web server
+/// sent them, duplicates included.
+///
+/// All bytes stand in one buffer; a pair is a span in it. A codec that already
+/// holds the whole block can hand the buffer over and index it with
+/// [`Params::push_span`], without copying.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Params {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Span {
+    name_at: u32,
+    name_len: u32,
+    value_at: u32,
+    value_len: u32,
+}
+
+/// A span that [`Params::push_span`] refused: it does not lie inside the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpanOutside;
+
+impl Params {
+    /// No pairs, no allocation.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), spans: Vec::new() }
+    }
+
+    /// Takes over a buffer that already holds the names and values. No pair
+    /// exists until [`Params::push_span`] names it.
+    #[must_use]
+    pub const fn over(bytes: Vec<u8>) -> Self {
+        Self { bytes, spans: Vec::new() }
+    }
+
+    /// Adds the pair whose name and value lie at these byte ranges of the buffer.
+    ///
+    /// # Errors
+    /// [`SpanOutside`] when a range ends past the buffer, or past 4 GiB.
+    pub fn push_span(
+        &mut self,
+        name: std::ops::Range<usize>,
+        value: std::ops::Range<usize>,
+    ) -> Result<(), SpanOutside> {
+        let (name_at, name_len) = self.checked(&name)?;
+        let (value_at, value_len) = self.checked(&value)?;
+        self.spans.push(Span { name_at, name_len, value_at, value_len });
+        Ok(())
+    }
+
+    fn checked(&self, range: &std::ops::Range<usize>) -> Result<(u32, u32), SpanOutside> {
+        let len = range.end.checked_sub(range.start).ok_or(SpanOutside)?;
+        if range.end > self.bytes.len() {
+            return Err(SpanOutside);
+        }
+        let at = u32::try_from(range.start).map_err(|_| SpanOutside)?;
+        Ok((at, u32::try_from(len).map_err(|_| SpanOutside)?))
+    }
+
+    /// Appends a pair, copying it.
+    ///
+    /// A pair that would carry the buffer past 4 GiB is left out; every codec's
+    /// limit is far below that.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let at = self.bytes.len();
+        let mid = at + name.len();
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        let end = self.bytes.len();
+        if self.push_span(at..mid, mid..end).is_err() {
+            self.bytes.truncate(at);
+        }
+    }
+
+    /// The value of the first pair of this name.
+    #[must_use]
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.iter().find_map(|(n, v)| (n == name).then_some(v))
+    }
+
+    /// The pairs in order.
+    #[must_use]
+    pub fn iter(&self) -> ParamsIter<'_> {
+        ParamsIter { bytes: &self.bytes, spans: self.spans.iter() }
+    }
+
+    /// How many pairs there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is no pair.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Forgets all pairs and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+    }
+}
+
+impl<'p> IntoIterator for &'p Params {
+    type Item = (&'p [u8], &'p [u8]);
+    type IntoIter = ParamsIter<'p>;
+
+    fn into_iter(self) -> ParamsIter<'p> {
+        self.iter()
+    }
+}
+
+impl<'a> FromIterator<(&'a [u8], &'a [u8])> for Params {
+    fn from_iter<I: IntoIterator<Item = (&'a [u8], &'a [u8])>>(pairs: I) -> Self {
+        let mut params = Self::new();
+        for (name, value) in pairs {
+            params.push(name, value);
+        }
+        params
+    }
+}
+
+impl fmt::Debug for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        f.debug_map().entries(self.iter().map(|(n, v)| (text(n), text(v)))).finish()
+    }
+}
+
+/// The pairs of [`Params`] in order, as `(name, value)`.
+#[derive(Clone)]
+pub struct ParamsIter<'p> {
+    bytes: &'p [u8],
+    spans: std::slice::Iter<'p, Span>,
+}
+
+impl<'p> Iterator for ParamsIter<'p> {
+    type Item = (&'p [u8], &'p [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let span = self.spans.next()?;
+        let cut = |at: u32, len: u32| {
+            let at = at as usize;
+            self.bytes.get(at..at + len as usize).unwrap_or_default()
+        };
+        Some((cut(span.name_at, span.name_len), cut(span.value_at, span.value_len)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.spans.size_hint()
+    }
+}
+
+impl ExactSizeIterator for ParamsIter<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_order_and_duplicates() {
+        let mut params = Params::new();
+        params.push(b"A", b"1");
+        params.push(b"B", b"");
+        params.push(b"A", b"2");
+        let pairs: Vec<_> = params.iter().collect();
+        assert_eq!(pairs, [(&b"A"[..], &b"1"[..]), (b"B", b""), (b"A", b"2")]);
+        assert_eq!(params.get(b"A"), Some(&b"1"[..]));
+        assert_eq!(params.get(b"C"), None);
+    }
+
+    #[test]
+    fn refuses_a_span_outside_the_buffer() {
+        let mut params = Params::over(b"AB1".to_vec());
+        assert_eq!(params.push_span(0..2, 2..3), Ok(()));
+        assert_eq!(params.push_span(0..2, 2..4), Err(SpanOutside));
+        assert_eq!(params.push_span(1..2, 3..3), Ok(()));
+        assert_eq!(params.len(), 2);
+    }
+}
