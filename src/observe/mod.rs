@@ -1,0 +1,3 @@
+//! What flupd tells its administrator.
+
+pub mod log;
