@@ -1,0 +1,72 @@
+# Every command of the project. `make help` lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+PYTHON ?= python3
+CARGO ?= cargo
+VENV := target/venv
+BENCH_VENV := target/bench-venv
+
+# Debian package, and the file that shows that it is there.
+TEST_PACKAGES := nginx:/usr/sbin/nginx lighttpd:/usr/sbin/lighttpd apache2-bin:/usr/sbin/apache2 \
+                 gcc:/usr/bin/gcc curl:/usr/bin/curl
+DEMO_PACKAGES := nginx:/usr/sbin/nginx gcc:/usr/bin/gcc
+BENCH_PACKAGES := $(DEMO_PACKAGES) wrk:/usr/bin/wrk
+
+.PHONY: help build demo test lint bench install packages bench-packages demo-packages venv cargo
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: cargo ## build flupd and its worker library, optimised
+	$(CARGO) build --release --workspace
+
+demo: demo-packages venv build ## Django and Flask behind nginx, until Ctrl-C (CHECK=1: stop after one look)
+	$(PYTHON) demo/run.py --python $(VENV) $(if $(CHECK),--check)
+
+test: packages venv cargo ## all tests, with the real web servers
+	$(CARGO) build --workspace
+	$(CARGO) test --workspace --quiet
+
+lint: cargo ## format, clippy and documentation, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+bench: bench-packages venv $(BENCH_VENV)/.stamp build ## flupd beside uWSGI behind nginx: requests a second, CPU a request
+	$(PYTHON) benches/bench.py --python $(VENV) --uwsgi $(BENCH_VENV)/bin/uwsgi
+
+install: build ## put flupd under PREFIX (/usr/local)
+	install -D -m 755 target/release/flupd $(DESTDIR)$(PREFIX)/bin/flupd
+	install -D -m 644 target/release/libflupd_worker.so $(DESTDIR)$(PREFIX)/lib/flupd/libflupd_worker.so
+
+packages: ## install the Debian packages that the tests need, if any is missing
+	@tests/packages.sh $(PYTHON) $(TEST_PACKAGES)
+
+demo-packages:
+	@tests/packages.sh $(PYTHON) $(DEMO_PACKAGES)
+
+bench-packages:
+	@tests/packages.sh $(PYTHON) $(BENCH_PACKAGES)
+
+venv: $(VENV)/.stamp ## Django and Flask in target/venv
+
+$(VENV)/.stamp: tests/requirements.txt
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@
+
+$(BENCH_VENV)/.stamp: benches/requirements.txt
+	rm -rf $(BENCH_VENV)
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benches/requirements.txt
+	touch $@
+
+cargo:
+	@command -v $(CARGO) >/dev/null || { \
+	  echo "make: cargo is missing. Install Rust 1.88 or later from https://rustup.rs:"; \
+	  echo "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"; exit 1; } >&2

@@ -1,0 +1,7 @@
+"""The guestbook in Django's admin."""
+
+from django.contrib import admin
+
+from .models import Entry
+
+admin.site.register(Entry)
