@@ -8,13 +8,13 @@ use std::fmt;
 /// All bytes stand in one buffer; a pair is a span in it. A codec that already
 /// holds the whole block can hand the buffer over and index it with
 /// [`Params::push_span`], without copying.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Params {
     bytes: Vec<u8>,
     spans: Vec<Span>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Span {
     name_at: u32,
     name_len: u32,
@@ -38,6 +38,17 @@ impl Params {
     #[must_use]
     pub const fn over(bytes: Vec<u8>) -> Self {
         Self { bytes, spans: Vec::new() }
+    }
+
+    /// The whole buffer, with whatever a codec left between the pairs.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Makes room for this many more pairs.
+    pub fn reserve(&mut self, pairs: usize) {
+        self.spans.reserve(pairs);
     }
 
     /// Adds the pair whose name and value lie at these byte ranges of the buffer.
@@ -109,6 +120,15 @@ impl Params {
         self.spans.clear();
     }
 }
+
+/// Equal when the same pairs stand in the same order, wherever their bytes lie.
+impl PartialEq for Params {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Params {}
 
 impl<'p> IntoIterator for &'p Params {
     type Item = (&'p [u8], &'p [u8]);
