@@ -1,0 +1,181 @@
+//! What a connection hears and says, whichever protocol it is in.
+
+use bytes::BytesMut;
+use cgi::Params;
+use fastcgi_server as fcgi;
+use fcgi::ProtocolStatus;
+use scgi_server as scgi;
+
+use super::refusal::Refusal;
+use crate::config::{GatewayConfig, Protocol};
+
+/// SCGI carries one request a connection and has no ids.
+const SCGI_ID: u16 = 1;
+
+/// What the web server said about one request.
+#[derive(Debug)]
+pub(super) enum Event<'i> {
+    /// A request begins; `keep` says whether the connection outlives it.
+    Begin { id: u16, keep: bool },
+    /// Its params are complete.
+    Params { id: u16, params: Params },
+    /// A part of its body.
+    Body { id: u16, bytes: &'i [u8] },
+    /// Its body is complete.
+    BodyEnd { id: u16 },
+    /// Nobody waits for its answer any more.
+    Abort { id: u16 },
+    /// It can't be served; nothing more of it follows.
+    Refused { id: u16, refusal: Refusal },
+}
+
+/// The codec of one connection.
+#[derive(Debug)]
+pub(super) enum Dialect {
+    Fastcgi(fcgi::Decoder),
+    Scgi { decoder: scgi::Decoder, begun: bool, deaf: bool },
+}
+
+impl Dialect {
+    /// The codec for a listener of this protocol.
+    pub(super) fn new(protocol: Protocol, config: &GatewayConfig) -> Self {
+        match protocol {
+            Protocol::Fastcgi => {
+                let limits = fcgi::Limits {
+                    max_params: config.limits.params,
+                    max_requests: config.limits.requests_per_connection,
+                };
+                let waiting = config.concurrency + config.limits.queue;
+                let capabilities = fcgi::Capabilities {
+                    max_conns: u32::try_from(waiting).unwrap_or(u32::MAX),
+                    max_reqs: u32::try_from(waiting).unwrap_or(u32::MAX),
+                    mpxs_conns: true,
+                    roles: fcgi::Roles::RESPONDER,
+                };
+                Self::Fastcgi(fcgi::Decoder::new(limits, capabilities))
+            }
+            Protocol::Scgi => {
+                let limits = scgi::Limits { max_headers: config.limits.params };
+                Self::Scgi { decoder: scgi::Decoder::new(limits), begun: false, deaf: false }
+            }
+        }
+    }
+
+    /// Takes the next event from the front of `input`, and says how many bytes
+    /// it took; no event means that all was taken and more is needed. What the
+    /// protocol owes by itself goes to `out`.
+    ///
+    /// # Errors
+    /// The rule the peer broke, after which this connection can't go on.
+    pub(super) fn decode<'i>(
+        &mut self,
+        input: &'i [u8],
+        out: &mut BytesMut,
+    ) -> Result<(usize, Option<Event<'i>>), fcgi::Error> {
+        match self {
+            Self::Fastcgi(decoder) => Ok(match decoder.decode(input, out)? {
+                (used, fcgi::Outcome::NeedMore) => (used, None),
+                (used, fcgi::Outcome::Event(event)) => (used, Some(from_fastcgi(event))),
+            }),
+            // After a broken rule the rest of the bytes has no meaning.
+            Self::Scgi { deaf: true, .. } => Ok((input.len(), None)),
+            Self::Scgi { begun, .. } if !*begun && !input.is_empty() => {
+                *begun = true;
+                Ok((0, Some(Event::Begin { id: SCGI_ID, keep: false })))
+            }
+            Self::Scgi { decoder, deaf, .. } => Ok(match decoder.decode(input) {
+                Ok((used, scgi::Outcome::NeedMore)) => (used, None),
+                Ok((used, scgi::Outcome::Event(event))) => (used, Some(from_scgi(event))),
+                Err(error) => {
+                    *deaf = true;
+                    (input.len(), Some(refused_scgi(&error)))
+                }
+            }),
+        }
+    }
+
+    /// Appends the response head.
+    pub(super) fn head(&self, out: &mut BytesMut, id: u16, head: &[u8]) {
+        self.body(out, id, head);
+    }
+
+    /// Appends a part of the body.
+    pub(super) fn body(&self, out: &mut BytesMut, id: u16, bytes: &[u8]) {
+        match self {
+            Self::Fastcgi(_) => fcgi::encode::stdout(out, id, bytes),
+            Self::Scgi { .. } => out.extend_from_slice(bytes),
+        }
+    }
+
+    /// Appends text for the web server's error log; SCGI has no place for it.
+    pub(super) fn stderr(&self, out: &mut BytesMut, id: u16, text: &[u8]) {
+        if let Self::Fastcgi(_) = self {
+            fcgi::encode::stderr(out, id, text);
+        }
+    }
+
+    /// Appends the end of an answer, and forgets the request.
+    pub(super) fn end(&mut self, out: &mut BytesMut, id: u16) {
+        if let Self::Fastcgi(decoder) = self {
+            fcgi::encode::end_request(out, id, 0, ProtocolStatus::RequestComplete);
+            decoder.finish(id);
+        }
+    }
+
+    /// Whether the web server has refused to keep a connection on which nothing
+    /// is open.
+    pub(super) const fn wants_close(&self) -> bool {
+        match self {
+            Self::Fastcgi(decoder) => decoder.wants_close(),
+            Self::Scgi { .. } => false,
+        }
+    }
+
+    /// Whether the end of input comes where a request could begin.
+    pub(super) const fn is_idle(&self) -> bool {
+        match self {
+            Self::Fastcgi(decoder) => decoder.is_idle(),
+            Self::Scgi { decoder, deaf, .. } => decoder.is_idle() || *deaf,
+        }
+    }
+}
+
+fn from_fastcgi(event: fcgi::Event<'_>) -> Event<'_> {
+    match event {
+        fcgi::Event::Begin { id, keep_conn, role: _ } => Event::Begin { id, keep: keep_conn },
+        fcgi::Event::Params { id, params } => Event::Params { id, params },
+        fcgi::Event::Stdin { id, bytes } => Event::Body { id, bytes },
+        fcgi::Event::StdinEnd { id } => Event::BodyEnd { id },
+        // Only a Filter has this stream, and only Responders are accepted.
+        fcgi::Event::Data { id, .. } | fcgi::Event::DataEnd { id } => {
+            Event::Body { id, bytes: &[] }
+        }
+        fcgi::Event::Abort { id } => Event::Abort { id },
+        fcgi::Event::Refused { id, reason, keep_conn: _ } => Event::Refused {
+            id,
+            refusal: match reason {
+                fcgi::Refusal::ParamsTooLarge { .. } => {
+                    Refusal::params_too_large(format!("{reason} (--max-params)"))
+                }
+                _ => Refusal::bad_request(reason.to_string()),
+            },
+        },
+    }
+}
+
+fn from_scgi(event: scgi::Event<'_>) -> Event<'_> {
+    match event {
+        scgi::Event::Params { params, content_length: _ } => Event::Params { id: SCGI_ID, params },
+        scgi::Event::Body { bytes } => Event::Body { id: SCGI_ID, bytes },
+        scgi::Event::End => Event::BodyEnd { id: SCGI_ID },
+    }
+}
+
+fn refused_scgi(error: &scgi::Error) -> Event<'static> {
+    let refusal = if error.is_too_large() {
+        Refusal::params_too_large(format!("{error} (--max-params)"))
+    } else {
+        Refusal::bad_request(error.to_string())
+    };
+    Event::Refused { id: SCGI_ID, refusal }
+}

@@ -1,0 +1,100 @@
+//! Answers that flupd gives by itself, because the app can't or must not.
+
+use bytes::Bytes;
+
+/// A request that does not reach the app, or whose worker was lost.
+///
+/// The client sees the status and a line of plain text; `why` is for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The HTTP status.
+    pub(super) status: u16,
+    reason: &'static str,
+    retry_after: Option<u32>,
+    /// What happened, for the administrator.
+    pub(super) why: String,
+}
+
+impl Refusal {
+    const fn new(status: u16, reason: &'static str, why: String) -> Self {
+        Self { status, reason, retry_after: None, why }
+    }
+
+    /// 400: the web server sent what no request can be made of.
+    pub(super) const fn bad_request(why: String) -> Self {
+        Self::new(400, "Bad Request", why)
+    }
+
+    /// 408: the rest of the request did not come in time.
+    pub(super) const fn timed_out(why: String) -> Self {
+        Self::new(408, "Request Timeout", why)
+    }
+
+    /// 413: the body is over the limit.
+    pub(super) fn body_too_large(limit: u64) -> Self {
+        let why = format!("the body exceeds {limit} bytes (--max-body)");
+        Self::new(413, "Content Too Large", why)
+    }
+
+    /// 431: the params are over the limit.
+    pub(super) const fn params_too_large(why: String) -> Self {
+        Self::new(431, "Request Header Fields Too Large", why)
+    }
+
+    /// 500: the body could not be stored.
+    pub(super) fn spool_failed(error: &std::io::Error) -> Self {
+        let why = format!("the body could not be spooled to a temporary file: {error}");
+        Self::new(500, "Internal Server Error", why)
+    }
+
+    /// 500: the app ended its answer before it had begun.
+    pub(super) fn no_answer() -> Self {
+        Self::new(500, "Internal Server Error", "the app gave no answer".to_owned())
+    }
+
+    /// 502: the worker died with the request inside.
+    pub(super) const fn worker_lost(why: String) -> Self {
+        Self::new(502, "Bad Gateway", why)
+    }
+
+    /// 503: as many requests wait as may.
+    pub(super) fn queue_full(limit: usize) -> Self {
+        let why = format!("{limit} requests wait for an app thread already (--queue)");
+        Self { retry_after: Some(1), ..Self::new(503, "Service Unavailable", why) }
+    }
+
+    /// 503: no worker can run the app.
+    pub(super) fn app_unavailable() -> Self {
+        let why = "no worker could start the app; its log says why".to_owned();
+        Self { retry_after: Some(5), ..Self::new(503, "Service Unavailable", why) }
+    }
+
+    /// The CGI response head (RFC 3875 section 6).
+    pub(super) fn head(&self) -> Bytes {
+        let (status, reason, length) = (self.status, self.reason, self.body().len());
+        let retry = self.retry_after.map(|s| format!("Retry-After: {s}\r\n")).unwrap_or_default();
+        Bytes::from(format!(
+            "Status: {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: {length}\r\n{retry}\r\n"
+        ))
+    }
+
+    /// The body: the status in words, nothing of the inside.
+    pub(super) fn body(&self) -> Bytes {
+        Bytes::from(format!("{} {}\n", self.status, self.reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_whole_cgi_response() {
+        let full = Refusal::queue_full(8);
+        let head = "Status: 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                    Content-Length: 24\r\nRetry-After: 1\r\n\r\n";
+        assert_eq!(full.head(), head);
+        assert_eq!(full.body(), "503 Service Unavailable\n");
+    }
+}
