@@ -7,6 +7,9 @@
 //! [RFC 3875]: https://www.rfc-editor.org/rfc/rfc3875
 #![forbid(unsafe_code)]
 
+pub mod environ;
 mod params;
+mod response;
 
 pub use params::{Params, ParamsIter, SpanOutside};
+pub use response::{HeadError, ResponseHead};

@@ -33,6 +33,12 @@ impl Params {
         Self { bytes: Vec::new(), spans: Vec::new() }
     }
 
+    /// No pairs, with room for this many of them and their bytes.
+    #[must_use]
+    pub fn with_capacity(bytes: usize, pairs: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), spans: Vec::with_capacity(pairs) }
+    }
+
     /// Takes over a buffer that already holds the names and values. No pair
     /// exists until [`Params::push_span`] names it.
     #[must_use]
