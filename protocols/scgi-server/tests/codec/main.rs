@@ -1,0 +1,7 @@
+//! The codec from outside: recorded streams, round trips, and arbitrary input.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod any_input;
+mod corpus;
+#[path = "../../../corpus/script.rs"]
+mod script;
