@@ -1,10 +1,14 @@
 //! What flupd was asked to do, checked: the form in which every process gets it.
 
+pub mod address;
+mod check;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::address::Address;
 use crate::observe::log::LogConfig;
 
 /// All of one `flupd serve`.
@@ -13,7 +17,7 @@ pub struct ServeConfig {
     /// The app as the user named it.
     pub app: String,
     /// Where to listen, and which protocol is spoken there.
-    pub listeners: Vec<ListenerConfig>,
+    pub listeners: Vec<(Protocol, Address)>,
     /// How unix sockets are made.
     pub socket: SocketConfig,
     /// How many worker processes.
@@ -22,14 +26,37 @@ pub struct ServeConfig {
     pub threads: usize,
     /// The interpreter or virtualenv that was asked for.
     pub python: Option<PathBuf>,
-    /// The directory to enter before the import.
+    /// The directory to enter before the import, absolute.
     pub chdir: Option<PathBuf>,
-    /// Directories to put in front of `sys.path`.
+    /// Directories to put in front of `sys.path`, absolute.
     pub path: Vec<PathBuf>,
     /// How long running requests may take after a SIGTERM.
     pub graceful_timeout: Duration,
-    /// The gateway's part.
-    pub gateway: GatewayConfig,
+    /// The mount point to report; none: what the web server's params tell.
+    pub script_name: Option<String>,
+    /// Bounds on what one peer can make us store.
+    pub limits: Limits,
+    /// Bounds on waiting.
+    pub timeouts: Timeouts,
+    /// How to log.
+    pub log: LogConfig,
+    /// The options of note that were not given, for the start log.
+    pub defaults: Vec<&'static str>,
+}
+
+impl ServeConfig {
+    /// The gateway's part, once it is known which sockets there are.
+    #[must_use]
+    pub fn gateway(&self, listeners: Vec<ListenerConfig>) -> GatewayConfig {
+        GatewayConfig {
+            listeners,
+            script_name: self.script_name.clone(),
+            concurrency: self.workers * self.threads,
+            limits: self.limits,
+            timeouts: self.timeouts,
+            log: self.log,
+        }
+    }
 }
 
 /// Mode and ownership of unix sockets that flupd makes.
@@ -67,8 +94,8 @@ impl std::fmt::Display for Protocol {
 pub struct ListenerConfig {
     /// The protocol spoken on it.
     pub protocol: Protocol,
-    /// The address as the user wrote it: `unix:/path`, `HOST:PORT`,
-    /// `[v6]:PORT`, `fd:N` or `systemd`.
+    /// The address for people: `unix:/path`, `127.0.0.1:9000`, `[::1]:9000`,
+    /// `fd:0`, `systemd:http.socket`.
     pub address: String,
 }
 

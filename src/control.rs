@@ -11,12 +11,12 @@ use std::time::Duration;
 use flupd_channel::packet;
 use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
 
 use crate::config::GatewayConfig;
 
 /// What the supervisor tells the gateway.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGateway {
     /// The first message. The listening sockets travel with it, in the order of
     /// [`GatewayConfig::listeners`].
@@ -73,7 +73,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// One end of the control socket.
 #[derive(Debug)]
 pub struct Control {
-    socket: AsyncFd<OwnedFd>,
+    socket: PacketSocket,
 }
 
 impl Control {
@@ -82,8 +82,7 @@ impl Control {
     /// # Errors
     /// What the operating system reports when the socket can't be watched.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&socket, true)?;
-        Ok(Self { socket: AsyncFd::new(socket)? })
+        Ok(Self { socket: PacketSocket::new(socket)? })
     }
 
     /// Sends one message with its descriptors.
@@ -93,10 +92,7 @@ impl Control {
     /// read.
     pub async fn send(&self, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let text = serde_json::to_vec(message)?;
-        let write = self
-            .socket
-            .async_io(Interest::WRITABLE, |socket| packet::send(socket.as_fd(), &text, fds));
-        tokio::time::timeout(PATIENCE, write).await?
+        tokio::time::timeout(PATIENCE, self.socket.send(&text, fds)).await?
     }
 
     /// Waits for the next message; `None` when the other side has gone. May be
@@ -108,9 +104,84 @@ impl Control {
     pub async fn receive<M: for<'de> Deserialize<'de>>(
         &self,
     ) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
-        let read =
-            self.socket.async_io(Interest::READABLE, |socket| packet::receive(socket.as_fd()));
-        let Some((text, fds)) = read.await? else { return Ok(None) };
+        let Some((text, fds)) = self.socket.receive().await? else { return Ok(None) };
         Ok(Some((serde_json::from_slice(&text)?, fds)))
+    }
+}
+
+/// One message and the descriptors that came with it.
+pub type Packet = (Vec<u8>, Vec<OwnedFd>);
+
+/// One end of a [`packet::pair`] in the runtime.
+#[derive(Debug)]
+pub struct PacketSocket {
+    /// Only what it knows of readiness is used: the socket keeps packets apart.
+    socket: UnixStream,
+}
+
+impl PacketSocket {
+    /// Takes over one end. Needs a running tokio runtime.
+    ///
+    /// # Errors
+    /// What the operating system reports when the socket can't be watched.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        let socket = std::os::unix::net::UnixStream::from(socket);
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: UnixStream::from_std(socket)? })
+    }
+
+    /// Waits until the socket takes a message with its descriptors.
+    ///
+    /// # Errors
+    /// As [`packet::send`].
+    pub async fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let send = || packet::send(self.socket.as_fd(), message, fds);
+        self.socket.async_io(Interest::WRITABLE, send).await
+    }
+
+    /// Waits for the next message; `None` when the other side has gone. May be
+    /// dropped while it waits: nothing is lost.
+    ///
+    /// # Errors
+    /// As [`packet::receive`].
+    pub async fn receive(&self) -> io::Result<Option<Packet>> {
+        self.socket.async_io(Interest::READABLE, || packet::receive(self.socket.as_fd())).await
+    }
+
+    /// The message that has already arrived.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none, otherwise as [`packet::receive`].
+    pub fn try_receive(&self) -> io::Result<Option<Packet>> {
+        packet::receive(self.socket.as_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_and_its_descriptor_arrive_and_the_end_is_seen() {
+        let (a, b) = packet::pair().unwrap();
+        let (a, b) = (Control::new(a).unwrap(), Control::new(b).unwrap());
+        let (reader, _writer) = io::pipe().unwrap();
+        a.send(&ToGateway::WorkerStarted { worker: 7, pid: 9 }, &[reader.as_fd()]).await.unwrap();
+        a.send(&ToGateway::Stop, &[]).await.unwrap();
+        drop(a);
+        let (message, fds) = b.receive::<ToGateway>().await.unwrap().unwrap();
+        assert_eq!(message, ToGateway::WorkerStarted { worker: 7, pid: 9 });
+        assert_eq!(fds.len(), 1);
+        assert_eq!(b.receive::<ToGateway>().await.unwrap().unwrap().0, ToGateway::Stop);
+        assert!(b.receive::<ToGateway>().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_message_is_an_error() {
+        let (a, b) = packet::pair().unwrap();
+        packet::send(&a, b"{\"Listening\":3}", &[]).unwrap();
+        let b = Control::new(b).unwrap();
+        let error = b.receive::<FromGateway>().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -49,6 +49,8 @@ pub fn start(config: LogConfig) {
         .with_max_level(level)
         .with_target(false)
         .with_ansi(false)
+        // A closed standard error must not end the process.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => log.init(),

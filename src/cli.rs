@@ -1,0 +1,211 @@
+//! The command line, as it is written. What it means is checked in
+//! [`crate::config`].
+
+mod values;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, value_parser};
+
+use crate::observe::log::{LogFormat, LogLevel};
+
+/// The version and the build: commit, profile and compiler.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FLUPD_BUILD"), ")");
+
+/// The FastCGI/SCGI gateway daemon for Python WSGI applications.
+#[derive(Debug, Parser)]
+#[command(name = "flupd", version = VERSION, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a WSGI app behind a web server
+    Serve(Box<ServeArgs>),
+    /// Send one request to a FastCGI or SCGI server, as a web server would
+    Request(RequestArgs),
+    /// The process between web server and workers; started by `serve`
+    #[command(hide = true)]
+    Gateway,
+}
+
+/// `flupd serve`, raw.
+#[derive(Debug, Args)]
+#[command(after_help = "ADDR is one of
+  unix:/PATH    a unix socket that flupd makes; any path with a / will do
+  HOST:PORT     a TCP port, [V6]:PORT for IPv6
+  fd:N          a listening socket that flupd was started with, such as fd:0
+  systemd       all sockets of systemd's socket activation (LISTEN_FDS)")]
+pub struct ServeArgs {
+    /// The app: `module:callable`, `module:factory()`, `package.wsgi`, `path/to/file.py[:name]` or
+    /// a `.wsgi` file. Without a name, `application` or `app` is taken
+    pub app: String,
+
+    /// Listen for FastCGI; may be repeated [default: unix:./flupd.sock if no address is given]
+    #[arg(long, value_name = "ADDR", help_heading = "Addresses")]
+    pub fastcgi: Vec<String>,
+
+    /// Listen for SCGI; may be repeated
+    #[arg(long, value_name = "ADDR", help_heading = "Addresses")]
+    pub scgi: Vec<String>,
+
+    /// The mode of unix sockets that flupd makes [default: 0660]
+    #[arg(long, value_name = "OCTAL", value_parser = values::mode, help_heading = "Addresses")]
+    pub socket_mode: Option<u32>,
+
+    /// Their owner, by name or number [default: the user that starts flupd]
+    #[arg(long, value_name = "USER", help_heading = "Addresses")]
+    pub socket_owner: Option<String>,
+
+    /// Their group, by name or number [default: the group that starts flupd]
+    #[arg(long, value_name = "GROUP", help_heading = "Addresses")]
+    pub socket_group: Option<String>,
+
+    /// The number of worker processes [default: one per core]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+
+    /// The number of app threads in each worker [default: 4]
+    #[arg(long, value_name = "T", value_parser = value_parser!(u16).range(1..=250))]
+    pub threads: Option<u16>,
+
+    /// The Python to run the app with: an interpreter or the directory of a virtualenv
+    /// [default: $VIRTUAL_ENV, else python3 on PATH]
+    #[arg(long, value_name = "PATH", help_heading = "App")]
+    pub python: Option<PathBuf>,
+
+    /// Enter this directory before the app is imported
+    #[arg(long, value_name = "DIR", help_heading = "App")]
+    pub chdir: Option<PathBuf>,
+
+    /// Put this directory in front of sys.path; may be repeated. Relative to --chdir
+    #[arg(long, value_name = "DIR", help_heading = "App")]
+    pub path: Vec<PathBuf>,
+
+    /// Where the app is mounted, such as /shop, or / for the root: SCRIPT_NAME for every request
+    /// [default: what the web server's params say]
+    #[arg(long, value_name = "NAME", help_heading = "App")]
+    pub script_name: Option<String>,
+
+    /// How grave a message must be to be logged
+    #[arg(long, value_name = "L", value_enum, default_value = "info", help_heading = "Log")]
+    pub log_level: LogLevel,
+
+    /// Log lines for people or for machines
+    #[arg(long, value_name = "F", value_enum, default_value = "text", help_heading = "Log")]
+    pub log_format: LogFormat,
+
+    /// Requests that may wait for a free app thread; one more is answered 503 [default: 1024]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=1_000_000), help_heading = "Limits")]
+    pub queue: Option<u32>,
+
+    /// The longest request body, in bytes or with K, M, G; a longer one is answered 413
+    /// [default: 1G]
+    #[arg(long, value_name = "SIZE", value_parser = values::size, help_heading = "Limits")]
+    pub max_body: Option<u64>,
+
+    /// The most bytes of params (request headers and server variables) of one request, or with K, M,
+    /// G [default: 1M]
+    #[arg(long, value_name = "SIZE", value_parser = values::size, help_heading = "Limits")]
+    pub max_params: Option<u64>,
+
+    /// Seconds that a web server may be silent inside a request [default: 60]
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, help_heading = "Limits")]
+    pub read_timeout: Option<Duration>,
+
+    /// Seconds that a web server may take no byte of its answer [default: 60]
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, help_heading = "Limits")]
+    pub write_timeout: Option<Duration>,
+
+    /// Seconds that a kept connection may stay without a request [default: 300]
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, help_heading = "Limits")]
+    pub keep_timeout: Option<Duration>,
+
+    /// Seconds that running requests get to finish after SIGTERM or SIGINT [default: 30]
+    #[arg(long, value_name = "S", value_parser = values::seconds, help_heading = "Limits")]
+    pub graceful_timeout: Option<Duration>,
+}
+
+/// `flupd request`, raw.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 for an answer below 400, 22 for 400 and above, 7 when nothing \
+answers there,\n18 for an answer that was cut, 28 for a time-out, 1 for an answer that breaks the protocol, \
+2 for a\nwrong command line."
+)]
+pub struct RequestArgs {
+    /// The server: unix:/PATH, HOST:PORT or [V6]:PORT
+    pub addr: String,
+
+    /// The path to ask for, with its query string: /search?q=x
+    pub path: String,
+
+    /// Speak SCGI instead of FastCGI
+    #[arg(long)]
+    pub scgi: bool,
+
+    /// Show the status line and the headers before the body
+    #[arg(short, long)]
+    pub include: bool,
+
+    /// The request method [default: GET, or POST with -d]
+    #[arg(short = 'X', long = "request", value_name = "METHOD")]
+    pub method: Option<String>,
+
+    /// A request header; may be repeated
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+
+    /// The request body: the text itself, @FILE, or @- for standard input; repeated ones are joined
+    /// with &
+    #[arg(short, long, value_name = "DATA")]
+    pub data: Vec<String>,
+
+    /// A CGI param to add, or to put in place of ours; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+
+    /// Seconds for the whole exchange
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, default_value = "60")]
+    pub timeout: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn bad_numbers_are_refused_with_their_range() {
+        for (option, value, hint) in [
+            ("--workers", "0", "1..=1024"),
+            ("--threads", "251", "1..=250"),
+            ("--socket-mode", "0999", "octal"),
+            ("--graceful-timeout", "soon", "seconds"),
+            ("--max-body", "1T", "K, M or G"),
+        ] {
+            let error = Cli::try_parse_from(["flupd", "serve", "app", option, value]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let text = error.to_string();
+            assert!(text.contains(option) && text.contains(value) && text.contains(hint), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_version_names_the_build() {
+        let error = Cli::try_parse_from(["flupd", "--version"]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with(concat!("flupd ", env!("CARGO_PKG_VERSION"), " (")), "{text}");
+        assert!(text.contains("build"), "{text}");
+    }
+}

@@ -1,0 +1,5 @@
+//! What flupd can be told to do.
+
+pub mod gateway;
+pub mod request;
+pub mod serve;

@@ -1,0 +1,1 @@
+//! `flupd request`: a client for looking at a server without a web server.

@@ -1,0 +1,30 @@
+//! `flupd serve`: check the command line, then supervise.
+
+use std::process::ExitCode;
+
+use crate::cli::ServeArgs;
+use crate::config::ServeConfig;
+use crate::observe::log;
+use crate::supervisor;
+
+/// Exit status of a command line that can't be carried out.
+const USAGE: u8 = 2;
+
+/// Runs until a signal; says on standard error or in the log what went wrong.
+pub fn run(args: ServeArgs) -> ExitCode {
+    let config = match ServeConfig::try_from(args) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    log::start(config.log);
+    match supervisor::run(config) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            tracing::error!(error = %format_args!("{error:#}"), "flupd can't start");
+            ExitCode::FAILURE
+        }
+    }
+}

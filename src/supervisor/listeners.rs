@@ -1,0 +1,309 @@
+//! The listening sockets: bound or taken over once, at the start, and kept for
+//! as long as the supervisor serves, whatever happens to a gateway.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr, socket_acceptconn, socket_type};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
+use thiserror::Error;
+
+use super::unix_socket::{SocketPath, UnixError, listen_at};
+use crate::config::address::Address;
+use crate::config::{ListenerConfig, Protocol, SocketConfig};
+use crate::inherited;
+
+/// How many connections may wait to be accepted; the kernel lowers it to
+/// `net.core.somaxconn`.
+pub(super) const BACKLOG: i32 = 4096;
+
+/// The first descriptor that systemd passes (`SD_LISTEN_FDS_START`).
+const FIRST_PASSED: RawFd = 3;
+
+/// More sockets than this are a broken `LISTEN_FDS`.
+const MAX_PASSED: RawFd = 64;
+
+/// All sockets to listen on.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    sockets: Vec<OwnedFd>,
+    configs: Vec<ListenerConfig>,
+    /// What disappears with us.
+    _paths: Vec<SocketPath>,
+}
+
+/// Why an address can't be listened on: which one, why, and what to do.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// A unix socket.
+    #[error("can't listen on unix:{path}: {error}")]
+    Unix {
+        /// The path.
+        path: String,
+        /// What is wrong.
+        error: UnixError,
+    },
+    /// A host name that is none.
+    #[error("can't look up the host of {address}: {error}")]
+    Lookup {
+        /// The address.
+        address: Address,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// A TCP port that is taken.
+    #[error("can't listen on {0}: another process listens there; stop it, or choose another port")]
+    PortInUse(SocketAddr),
+    /// A TCP port.
+    #[error("can't listen on {address}: {error}")]
+    Tcp {
+        /// The address.
+        address: SocketAddr,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// A descriptor that is not open.
+    #[error("{0}: no such descriptor is open; have the program that starts flupd pass one")]
+    NotOpen(String),
+    /// A descriptor that is something else.
+    #[error("{0}: this is not a listening stream socket; pass one that has been bound and listens")]
+    NotListening(String),
+    /// A descriptor that can't be used.
+    #[error("{address}: {error}")]
+    Inherited {
+        /// The address.
+        address: String,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// `systemd`, but nothing was passed.
+    #[error(
+        "systemd: no sockets were passed ({0}); start flupd from a .service with a .socket unit"
+    )]
+    NotActivated(String),
+}
+
+impl Listeners {
+    /// Binds every address and takes over every inherited socket. To be called
+    /// before the process opens descriptors of its own.
+    pub(super) fn open(
+        addresses: &[(Protocol, Address)],
+        config: &SocketConfig,
+    ) -> Result<Self, ListenError> {
+        let mut listeners = Self { sockets: Vec::new(), configs: Vec::new(), _paths: Vec::new() };
+        // Inherited numbers first, while none of them can be a socket of ours.
+        for (protocol, address) in addresses {
+            match address {
+                Address::Fd(number) => {
+                    listeners.inherit(*protocol, *number, address.to_string())?
+                }
+                Address::Systemd => {
+                    for (number, name) in passed(|name| std::env::var(name).ok())? {
+                        listeners.inherit(*protocol, number, format!("systemd:{name}"))?;
+                    }
+                }
+                Address::Unix(_) | Address::Tcp { .. } => {}
+            }
+        }
+        for (protocol, address) in addresses {
+            match address {
+                Address::Unix(path) => {
+                    let (socket, made) = listen_at(path, config).map_err(|error| {
+                        ListenError::Unix { path: path.display().to_string(), error }
+                    })?;
+                    listeners._paths.push(made);
+                    listeners.push(*protocol, socket, address.to_string());
+                }
+                Address::Tcp { host, port } => {
+                    for (socket, bound) in tcp(address, host, *port)? {
+                        listeners.push(*protocol, socket, bound.to_string());
+                    }
+                }
+                Address::Fd(_) | Address::Systemd => {}
+            }
+        }
+        Ok(listeners)
+    }
+
+    /// What the gateway has to know of them, in the order of
+    /// [`Listeners::duplicate`].
+    pub(super) fn configs(&self) -> &[ListenerConfig] {
+        &self.configs
+    }
+
+    /// Another descriptor of each socket, to be passed.
+    pub(super) fn duplicate(&self) -> io::Result<Vec<OwnedFd>> {
+        self.sockets.iter().map(|socket| socket.as_fd().try_clone_to_owned()).collect()
+    }
+
+    fn push(&mut self, protocol: Protocol, socket: OwnedFd, address: String) {
+        self.sockets.push(socket);
+        self.configs.push(ListenerConfig { protocol, address });
+    }
+
+    fn inherit(
+        &mut self,
+        protocol: Protocol,
+        number: RawFd,
+        address: String,
+    ) -> Result<(), ListenError> {
+        // `fd:3` beside `systemd` would own one descriptor twice.
+        if self.sockets.iter().any(|socket| socket.as_raw_fd() == number) {
+            let error = io::Error::other("this descriptor is already listened on");
+            return Err(ListenError::Inherited { address, error });
+        }
+        match inherited::take(number) {
+            Ok(socket) if is_listening(&socket) => {
+                self.push(protocol, socket, address);
+                Ok(())
+            }
+            Ok(_) => Err(ListenError::NotListening(address)),
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error()) => {
+                Err(ListenError::NotOpen(address))
+            }
+            Err(error) => Err(ListenError::Inherited { address, error }),
+        }
+    }
+}
+
+fn is_listening(socket: &OwnedFd) -> bool {
+    socket_type(socket) == Ok(SocketType::STREAM) && socket_acceptconn(socket) == Ok(true)
+}
+
+/// Each socket that systemd passed, and its name (`sd_listen_fds_with_names(3)`).
+fn passed(environ: impl Fn(&str) -> Option<String>) -> Result<Vec<(RawFd, String)>, ListenError> {
+    let refuse = |why: String| Err(ListenError::NotActivated(why));
+    let Some(pid) = environ("LISTEN_PID") else { return refuse("LISTEN_PID is not set".into()) };
+    let own = std::process::id();
+    if pid.parse() != Ok(own) {
+        return refuse(format!("they are for process {pid}, this is process {own}"));
+    }
+    let count = environ("LISTEN_FDS").unwrap_or_default();
+    let Some(count) = count.parse().ok().filter(|count| (1..=MAX_PASSED).contains(count)) else {
+        return refuse(format!("LISTEN_FDS is {count:?}"));
+    };
+    let names = environ("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':').filter(|name| !name.is_empty());
+    let numbers = FIRST_PASSED..FIRST_PASSED + count;
+    Ok(numbers.map(|fd| (fd, names.next().map_or_else(|| fd.to_string(), str::to_owned))).collect())
+}
+
+/// Listens on every address of a host. A family that this machine does not have
+/// is passed over as long as another one works.
+fn tcp(
+    address: &Address,
+    host: &str,
+    port: u16,
+) -> Result<Vec<(OwnedFd, SocketAddr)>, ListenError> {
+    let lookup = |error| ListenError::Lookup { address: address.clone(), error };
+    let mut found: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(lookup)?.collect();
+    found.sort_unstable();
+    found.dedup();
+    let mut bound = Vec::new();
+    let mut missing = None;
+    for address in found {
+        match tcp_socket(address) {
+            Ok(socket) => {
+                let local = TcpListener::from(socket);
+                let address = local.local_addr().unwrap_or(address);
+                bound.push((local.into(), address));
+            }
+            Err(rustix::io::Errno::ADDRINUSE) => return Err(ListenError::PortInUse(address)),
+            Err(errno @ (rustix::io::Errno::ADDRNOTAVAIL | rustix::io::Errno::AFNOSUPPORT)) => {
+                missing = Some(ListenError::Tcp { address, error: errno.into() });
+            }
+            Err(errno) => return Err(ListenError::Tcp { address, error: errno.into() }),
+        }
+    }
+    match (bound.is_empty(), missing) {
+        (false, _) => Ok(bound),
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(lookup(io::Error::other("it has no address"))),
+    }
+}
+
+fn tcp_socket(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        set_ipv6_v6only(&socket, true)?;
+    }
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::IntoRawFd;
+
+    fn open(addresses: &[&str]) -> Result<Listeners, ListenError> {
+        let parsed: Vec<_> =
+            addresses.iter().map(|text| (Protocol::Fastcgi, text.parse().unwrap())).collect();
+        Listeners::open(&parsed, &SocketConfig { mode: 0o660, owner: None, group: None })
+    }
+
+    #[test]
+    fn a_port_is_bound_once_and_named_truly() {
+        let first = open(&["127.0.0.1:0"]).unwrap();
+        let address = first.configs()[0].address.clone();
+        assert_ne!(address, "127.0.0.1:0");
+        std::net::TcpStream::connect(&address).unwrap();
+        let error = open(&[&address]).unwrap_err();
+        assert!(matches!(error, ListenError::PortInUse(_)), "{error}");
+    }
+
+    #[test]
+    fn a_passed_on_duplicate_outlives_the_original() {
+        let listeners = open(&["127.0.0.1:0"]).unwrap();
+        let address = listeners.configs()[0].address.clone();
+        let copies = listeners.duplicate().unwrap();
+        drop(listeners);
+        std::net::TcpStream::connect(&address).unwrap();
+        drop(copies);
+        std::net::TcpStream::connect(&address).unwrap_err();
+    }
+
+    #[test]
+    fn an_inherited_socket_must_listen() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let number = OwnedFd::from(socket).into_raw_fd();
+        let listeners = open(&[&format!("fd:{number}")]).unwrap();
+        assert_eq!(listeners.configs()[0].address, format!("fd:{number}"));
+        std::net::TcpStream::connect(address).unwrap();
+
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let number = OwnedFd::from(reader).into_raw_fd();
+        let error = open(&[&format!("fd:{number}")]).unwrap_err();
+        assert!(matches!(error, ListenError::NotListening(_)), "{error}");
+        assert!(matches!(open(&["fd:9999"]), Err(ListenError::NotOpen(_))));
+    }
+
+    #[test]
+    fn systemd_passes_numbers_and_names() {
+        let own = std::process::id().to_string();
+        let environ = |pid: &str, count: &str, names: &str| {
+            let table = [("LISTEN_PID", pid), ("LISTEN_FDS", count), ("LISTEN_FDNAMES", names)];
+            let table = table.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            move |name: &str| {
+                table.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+            }
+        };
+        let both = passed(environ(&own, "2", "web.socket")).unwrap();
+        assert_eq!(both, [(3, "web.socket".to_owned()), (4, "4".to_owned())]);
+        for (pid, count) in [("1", "1"), (own.as_str(), "0"), (&own, "many"), (&own, "9999")] {
+            assert!(passed(environ(pid, count, "")).is_err(), "{pid} {count}");
+        }
+        assert!(passed(|_| None).is_err());
+    }
+
+    #[test]
+    fn a_name_without_address_is_said() {
+        let error = open(&["no-such-host.invalid:80"]).unwrap_err();
+        assert!(matches!(error, ListenError::Lookup { .. }), "{error}");
+    }
+}

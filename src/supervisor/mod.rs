@@ -1,0 +1,233 @@
+//! The process that a person starts: it holds the listening sockets, starts the
+//! gateway and the workers, and replaces what ends. It reads no byte that came
+//! from a web server.
+//!
+//! What to do is decided in [`decide`], purely; this loop carries it out.
+
+mod backoff;
+mod cause;
+mod decide;
+mod interpreter;
+mod limits;
+mod listeners;
+mod notes;
+mod processes;
+pub(crate) mod spawn;
+mod unix_socket;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context;
+use flupd_channel::startup::{WorkerConfig, send_config};
+use flupd_channel::{packet, pair};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use self::cause::Cause;
+use self::decide::{Action, Event, State};
+use self::interpreter::Interpreter;
+use self::limits::OpenFiles;
+use self::listeners::Listeners;
+use self::processes::{Events, GatewayProcess, Process, watch_worker};
+use crate::config::ServeConfig;
+use crate::control::ToGateway;
+
+/// Events that wait for the loop; the tasks that watch wait with theirs.
+const EVENTS: usize = 256;
+
+/// Runs until it is told to stop, and returns the exit status.
+///
+/// # Errors
+/// What keeps it from starting: an address, the interpreter, the worker library
+/// or a limit.
+pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
+    // Before anything else is opened: see `Listeners::open`.
+    let listeners = Listeners::open(&config.listeners, &config.socket)?;
+    let open_files = OpenFiles::raise(&config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // First of all, so that a stop during the start removes the sockets.
+        let mut signals = Signals::new().context("can't watch for signals")?;
+        let library = spawn::worker_library()?;
+        let interpreter = tokio::select! {
+            found = Interpreter::find(config.python.as_deref()) => found?,
+            () = signals.next() => return Ok(0),
+        };
+        start_log(&config, &listeners, &interpreter);
+        let (events, inbox) = mpsc::channel(EVENTS);
+        let supervisor = Supervisor {
+            state: State::new(config.workers, config.graceful_timeout, Instant::now()),
+            config,
+            interpreter,
+            library,
+            open_files,
+            listeners: Some(listeners),
+            gateway: None,
+            workers: BTreeMap::new(),
+            events,
+        };
+        Ok(supervisor.serve(inbox, signals).await)
+    })
+}
+
+fn start_log(config: &ServeConfig, listeners: &Listeners, interpreter: &Interpreter) {
+    let addresses: Vec<_> = listeners
+        .configs()
+        .iter()
+        .map(|listener| format!("{} {}", listener.protocol, listener.address))
+        .collect();
+    tracing::info!(
+        version = crate::cli::VERSION,
+        pid = std::process::id(),
+        app = config.app,
+        listen = addresses.join(", "),
+        python = %interpreter.executable.display(),
+        python_version = interpreter.version,
+        workers = config.workers,
+        threads = config.threads,
+        defaults = config.defaults.join(", "),
+        "starting"
+    );
+}
+
+/// The state, and what it decides over.
+struct Supervisor {
+    state: State,
+    config: ServeConfig,
+    interpreter: Interpreter,
+    library: PathBuf,
+    open_files: OpenFiles,
+    listeners: Option<Listeners>,
+    gateway: Option<GatewayProcess>,
+    workers: BTreeMap<u64, Process>,
+    events: Events,
+}
+
+impl Supervisor {
+    async fn serve(mut self, mut inbox: mpsc::Receiver<Event>, mut signals: Signals) -> u8 {
+        let mut event = Event::Tick;
+        loop {
+            if let Some(status) = self.handle(event) {
+                return status;
+            }
+            let wake = self.state.wake_at().map(tokio::time::Instant::from_std);
+            event = tokio::select! {
+                biased;
+                () = signals.next() => Event::Signal,
+                Some(event) = inbox.recv() => event,
+                () = tokio::time::sleep_until(wake.unwrap_or_else(tokio::time::Instant::now)),
+                    if wake.is_some() => Event::Tick,
+            };
+        }
+    }
+
+    /// Decides over one event and what follows from it at once. Returns the
+    /// exit status at the end.
+    fn handle(&mut self, event: Event) -> Option<u8> {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            match &event {
+                Event::WorkerExited { worker, .. } => drop(self.workers.remove(worker)),
+                Event::GatewayExited { .. } => self.gateway = None,
+                _ => {}
+            }
+            for action in self.state.decide(event, Instant::now()) {
+                match action {
+                    Action::Exit(status) => return Some(status),
+                    action => events.extend(self.carry_out(action)),
+                }
+            }
+        }
+        None
+    }
+
+    /// Does one thing. What can't be started is told as one that has ended.
+    fn carry_out(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::SpawnGateway => {
+                return self.start_gateway().err().map(|error| Event::GatewayExited {
+                    cause: Cause::Lost(format!("it can't be started: {error}")),
+                });
+            }
+            Action::SpawnWorker(worker) => {
+                return self.start_worker(worker).err().map(|error| Event::WorkerExited {
+                    worker,
+                    cause: Cause::Lost(format!("it can't be started: {error}")),
+                });
+            }
+            Action::KillGateway => drop(self.gateway.as_ref().map(GatewayProcess::kill)),
+            Action::KillWorker(worker) => drop(self.workers.get(&worker).map(Process::kill)),
+            Action::Tell(message) => self.tell(message, Vec::new()),
+            Action::CloseListeners => self.listeners = None,
+            Action::Log(note) => note.write(),
+            Action::Exit(_) => {}
+        }
+        None
+    }
+
+    fn start_gateway(&mut self) -> io::Result<()> {
+        let listeners = self.listeners.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let sockets = listeners.duplicate()?;
+        let config = self.config.gateway(listeners.configs().to_vec());
+        let (ours, theirs) = packet::pair()?;
+        let child = spawn::gateway(theirs)?;
+        let gateway = GatewayProcess::watch(child, ours, self.events.clone())?;
+        gateway.tell(ToGateway::Configure(config), sockets);
+        self.gateway = Some(gateway);
+        Ok(())
+    }
+
+    fn start_worker(&mut self, worker: u64) -> io::Result<()> {
+        let pairs = (0..self.config.threads).map(|_| pair()).collect::<io::Result<Vec<_>>>()?;
+        let (gateway_ends, worker_ends): (Vec<OwnedFd>, Vec<OwnedFd>) = pairs.into_iter().unzip();
+        let config = WorkerConfig {
+            worker,
+            app: self.config.app.clone(),
+            chdir: self.config.chdir.clone(),
+            path: self.config.path.clone(),
+            multiprocess: self.config.workers > 1,
+        };
+        let (ours, theirs) = packet::pair()?;
+        let ports: Vec<_> = worker_ends.iter().map(AsFd::as_fd).collect();
+        send_config(&ours, &config, &ports)?;
+        let python = &self.interpreter.executable;
+        let child = spawn::worker(python, &self.library, theirs, self.open_files.before())?;
+        let process = watch_worker(worker, child, ours, self.events.clone())?;
+        let started = ToGateway::WorkerStarted { worker, pid: process.pid() };
+        self.workers.insert(worker, process);
+        self.tell(started, gateway_ends);
+        Ok(())
+    }
+
+    fn tell(&self, message: ToGateway, fds: Vec<OwnedFd>) {
+        if let Some(gateway) = &self.gateway {
+            gateway.tell(message, fds);
+        }
+    }
+}
+
+/// The signals that mean: stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

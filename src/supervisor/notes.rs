@@ -1,0 +1,103 @@
+//! What the supervisor has to say while it runs: constant messages, the facts as
+//! fields.
+
+use std::time::Duration;
+
+use tracing::{debug, error, info, warn};
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Note {
+    /// The first worker is ready and the gateway listens.
+    Ready,
+    /// A worker has imported the app.
+    WorkerReady { worker: u64, app: String, python: String, replacement: bool },
+    /// The app can't be imported.
+    ImportFailed { worker: u64, error: String },
+    /// A worker ended when nobody wanted it to.
+    WorkerDied { worker: u64, cause: String, again_in: Duration },
+    /// A worker ended as it should.
+    WorkerEnded { worker: u64, cause: String },
+    /// A worker broke the channel protocol.
+    WorkerBroken { worker: u64, reason: String },
+    /// At the first start a worker ended before it could say anything.
+    StartFailed { cause: String },
+    /// The gateway ended when nobody wanted it to.
+    GatewayDied { cause: String, again_in: Duration },
+    /// It could not be started in the first place.
+    GatewayFailed { cause: String },
+    /// It ended badly while it finished its requests.
+    GatewayCut { cause: String },
+    /// A new one listens.
+    GatewayReplaced,
+    /// A signal came.
+    Stopping { grace: Duration },
+    /// The time for running requests is over.
+    Cut { gateway: bool, workers: usize },
+    /// The second signal came.
+    StoppedAtOnce,
+    /// The end.
+    Stopped,
+}
+
+impl Note {
+    /// Writes it to the log.
+    pub(super) fn write(&self) {
+        match self {
+            Self::Ready => info!("ready"),
+            Self::WorkerReady { worker, app, python, replacement: true } => {
+                info!(worker, app, python, "replacement worker is ready");
+            }
+            Self::WorkerReady { worker, app, python, replacement: false } => {
+                debug!(worker, app, python, "worker is ready");
+            }
+            Self::ImportFailed { worker, error } => {
+                error!(worker, %error, "the app can't be imported");
+            }
+            Self::WorkerDied { worker, cause, again_in } => {
+                error!(
+                    worker,
+                    cause,
+                    replaced_in_ms = millis(*again_in),
+                    "worker ended unexpectedly"
+                );
+            }
+            Self::WorkerEnded { worker, cause } => debug!(worker, cause, "worker ended"),
+            Self::WorkerBroken { worker, reason } => {
+                error!(worker, reason, "worker broke the channel protocol and is ended");
+            }
+            Self::StartFailed { cause } => {
+                error!(cause, "a worker ended before it was ready, so flupd does not start");
+            }
+            Self::GatewayDied { cause, again_in } => {
+                error!(
+                    cause,
+                    replaced_in_ms = millis(*again_in),
+                    "gateway ended unexpectedly; its requests are lost, the workers are replaced"
+                );
+            }
+            Self::GatewayFailed { cause } => {
+                error!(cause, "the gateway ended before it listened, so flupd does not start");
+            }
+            Self::GatewayCut { cause } => {
+                error!(cause, "gateway ended before its requests were finished");
+            }
+            Self::GatewayReplaced => info!("replacement gateway listens"),
+            Self::Stopping { grace } => {
+                info!(grace_s = grace.as_secs_f64(), "stopping: finishing the running requests");
+            }
+            Self::Cut { gateway, workers } => {
+                warn!(
+                    gateway,
+                    workers, "the time for running requests is over; what is left is cut"
+                );
+            }
+            Self::StoppedAtOnce => warn!("second signal: running requests are cut"),
+            Self::Stopped => info!("stopped"),
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

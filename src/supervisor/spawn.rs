@@ -1,0 +1,116 @@
+//! Starting the gateway and the workers: each with one socket on descriptor 3,
+//! nothing else of ours, and bound to our life.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use command_fds::{CommandFdExt, FdMapping};
+use nix::sys::signal::{SigHandler, Signal as Handled, signal};
+use rustix::process::{
+    Resource, Rlimit, Signal, getpid, getppid, set_parent_process_death_signal, setrlimit,
+};
+use tokio::process::Child;
+
+/// The descriptor on which a child finds its socket to the supervisor.
+pub(crate) const SOCKET_FD: i32 = flupd_channel::startup::STATUS_FD;
+
+/// What the interpreter runs: it loads the worker library and enters it.
+const BOOTSTRAP: &str = include_str!("../../worker/src/bootstrap.py");
+
+/// The worker's half of flupd.
+const LIBRARY: &str = "libflupd_worker.so";
+
+/// What was meant for the supervisor alone.
+const OURS: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET"];
+
+/// Starts this very program as the gateway, also when its file has been
+/// replaced by a newer one.
+pub(super) fn gateway(control: OwnedFd) -> io::Result<Child> {
+    let mut command = Command::new("/proc/self/exe");
+    // `ps` shows "flupd: gateway".
+    command.arg0("flupd:").arg("gateway");
+    bind_to_us(&mut command, control)?;
+    // SAFETY: `signal` only makes a system call, which is allowed between fork
+    // and exec, and installs no handler.
+    unsafe {
+        command.pre_exec(|| {
+            // Who signals a whole group of processes, such as systemd, means
+            // the supervisor: it tells the gateway when to stop.
+            for one in [Handled::SIGTERM, Handled::SIGINT] {
+                signal(one, SigHandler::SigIgn)?;
+            }
+            Ok(())
+        });
+    }
+    spawn(command)
+}
+
+/// Starts a worker. `open_files` is the limit that the app shall see.
+pub(super) fn worker(
+    interpreter: &Path,
+    library: &Path,
+    status: OwnedFd,
+    open_files: Rlimit,
+) -> io::Result<Child> {
+    let mut command = Command::new(interpreter);
+    command.arg("-c").arg(BOOTSTRAP).arg(library);
+    bind_to_us(&mut command, status)?;
+    // SAFETY: `setrlimit` only makes a system call.
+    unsafe {
+        command.pre_exec(move || Ok(setrlimit(Resource::Nofile, open_files)?));
+    }
+    spawn(command)
+}
+
+/// Where the worker library is: beside this program, where packages put it, or
+/// where `FLUPD_WORKER_LIB` says.
+pub(super) fn worker_library() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let directory = program.parent().unwrap_or(Path::new("/"));
+    let named = std::env::var_os("FLUPD_WORKER_LIB").map(PathBuf::from);
+    let places = [directory.join(LIBRARY), directory.join("../lib/flupd").join(LIBRARY)];
+    let mut places = places.into_iter().chain(named);
+    places.find(|place| place.is_file()).ok_or_else(|| {
+        let directory = directory.display();
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            format!(
+                "{LIBRARY} is neither in {directory} nor in {directory}/../lib/flupd; install it \
+                 beside flupd (cargo build -p flupd-worker), or name it in FLUPD_WORKER_LIB"
+            ),
+        )
+    })
+}
+
+/// Gives the child its socket, a process group of its own (so that Ctrl-C
+/// reaches only the supervisor) and the supervisor's end as its own.
+fn bind_to_us(command: &mut Command, socket: OwnedFd) -> io::Result<()> {
+    command.stdin(Stdio::null()).process_group(0);
+    for name in OURS {
+        command.env_remove(name);
+    }
+    let mapping = FdMapping { parent_fd: socket, child_fd: SOCKET_FD };
+    command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
+    let supervisor = getpid();
+    // SAFETY: between fork and exec only system calls are made, nothing is
+    // allocated and no lock is taken.
+    unsafe {
+        command.pre_exec(move || {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            // It may have died before the call above.
+            match getppid() == Some(supervisor) {
+                true => Ok(()),
+                false => Err(rustix::io::Errno::SRCH.into()),
+            }
+        });
+    }
+    Ok(())
+}
+
+fn spawn(command: Command) -> io::Result<Child> {
+    tokio::process::Command::from(command).spawn()
+}
