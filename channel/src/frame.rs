@@ -83,6 +83,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    #[cfg_attr(not(feature = "gateway"), allow(dead_code))]
     pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0 => Self::Complete,

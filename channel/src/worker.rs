@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cgi::Params;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recvmsg, sendmsg,
+    shutdown,
 };
 
 use crate::frame::{BodyPlace, HEADER, Header, Kind, MAX_REPLY};
@@ -205,6 +206,21 @@ impl Port {
         sent
     }
 
+    /// A handle with which another thread can stop this port.
+    ///
+    /// # Errors
+    /// What `dup(2)` reports, usually that no descriptor is left.
+    pub fn stopper(&self) -> std::io::Result<Stopper> {
+        Ok(Stopper { socket: self.socket.try_clone()? })
+    }
+
+    /// Closes the connection at once, also when a [`Stopper`] still exists. What
+    /// is queued is lost.
+    pub fn close(self) {
+        // It only fails when the gateway has gone, which is as good.
+        let _ = shutdown(&self.socket, Shutdown::Both);
+    }
+
     fn reply(&mut self, kind: Kind, detail: u8, payload: &[u8]) -> Result<(), ChannelError> {
         let header = Header { length: payload.len(), kind, detail }.encode()?;
         self.out.extend_from_slice(&header);
@@ -292,6 +308,30 @@ impl Port {
         bytes.copy_from_slice(&self.input[self.at..self.at + HEADER]);
         self.at += HEADER;
         Header::decode(bytes)
+    }
+}
+
+/// The descriptor to wait on: it is readable when [`Port::receive`] has
+/// something to do.
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Stops a port from another thread.
+#[derive(Debug)]
+pub struct Stopper {
+    socket: OwnedFd,
+}
+
+impl Stopper {
+    /// No request comes in any more: a waiting [`Port::receive`] returns what
+    /// has already arrived, then `None`. Answers still go out. From here on
+    /// [`Port::cancelled`] means nothing.
+    pub fn stop(&self) {
+        // It only fails when the gateway has gone, which is as good.
+        let _ = shutdown(&self.socket, Shutdown::Read);
     }
 }
 

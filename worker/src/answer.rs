@@ -1,0 +1,162 @@
+//! Sends what an app has returned: a list of bytes, a file, or any iterable.
+
+use std::io;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use crate::exchange::{Exchange, Link, Sent};
+use crate::file_wrapper::{FileWrapper, PlainFile};
+use crate::fork::leave_if_child;
+use crate::gate;
+use crate::leaving::Leaving;
+use crate::start_response::chunk;
+
+/// Bodies up to this size are queued without letting go of the interpreter: the
+/// port collects that much without sending.
+const SMALL: usize = 8 * 1024;
+
+/// Why an answer ended before its end.
+pub(crate) enum Stop {
+    /// The app raised.
+    Raised(PyErr),
+    /// Nobody waits for the rest.
+    Gone,
+    /// The body began before `start_response` was called.
+    NotStarted,
+    /// The file to send could not be read.
+    File(io::Error),
+}
+
+impl From<PyErr> for Stop {
+    fn from(error: PyErr) -> Self {
+        Self::Raised(error)
+    }
+}
+
+/// Sends head and body, as far as there is somebody to send them to. Does not
+/// close what the app returned.
+pub(crate) fn send(
+    py: Python<'_>,
+    exchange: &Exchange,
+    leaving: &Leaving,
+    result: &Bound<'_, PyAny>,
+) -> Result<(), Stop> {
+    if let Ok(list) = result.cast_exact::<PyList>() {
+        return send_sequence(py, exchange, list.iter());
+    }
+    if let Ok(tuple) = result.cast_exact::<PyTuple>() {
+        return send_sequence(py, exchange, tuple.iter());
+    }
+    if let Ok(wrapper) = result.cast_exact::<FileWrapper>()
+        && let Some(file) = wrapper.get().plain_file(py)?
+    {
+        return gate::detached(py, || send_file(exchange, leaving, file));
+    }
+    send_iterable(py, exchange, leaving, result)
+}
+
+/// All chunks are there: the length is known, and they go out together.
+fn send_sequence<'py>(
+    py: Python<'py>,
+    exchange: &Exchange,
+    items: impl Iterator<Item = Bound<'py, PyAny>>,
+) -> Result<(), Stop> {
+    let chunks = items.map(|item| chunk(&item).cloned()).collect::<PyResult<Vec<_>>>()?;
+    let parts: Vec<&[u8]> =
+        chunks.iter().map(|chunk: &Bound<'_, PyBytes>| chunk.as_bytes()).collect();
+    let total: usize = parts.iter().map(|part| part.len()).sum();
+    let queue = |link: &mut Link| {
+        link.head(Some(total as u64)).map_err(|_| Stop::NotStarted)?;
+        for part in &parts {
+            if link.body(part) != Sent::Yes {
+                break;
+            }
+        }
+        Ok(())
+    };
+    if total <= SMALL {
+        exchange.with(py, queue)?
+    } else {
+        gate::detached(py, || locked(exchange, queue))
+    }
+}
+
+/// Each chunk goes out as it comes.
+fn send_iterable(
+    py: Python<'_>,
+    exchange: &Exchange,
+    leaving: &Leaving,
+    iterable: &Bound<'_, PyAny>,
+) -> Result<(), Stop> {
+    let mut chunks = iterable.try_iter()?;
+    leave_if_child(py, &Ok(()));
+    loop {
+        let next = chunks.next().transpose();
+        leave_if_child(py, &next);
+        let Some(data) = next? else { return Ok(()) };
+        let data = chunk(&data)?.as_bytes();
+        let sent = gate::detached(py, || {
+            locked(exchange, |link| {
+                if !data.is_empty() {
+                    link.head(None).map_err(|_| Stop::NotStarted)?;
+                    let sent = link.body(data);
+                    link.flush();
+                    if sent != Sent::Yes {
+                        return Ok(sent);
+                    }
+                }
+                Ok(wanted(link, leaving))
+            })
+        })?;
+        if !go_on(sent)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads and sends without Python.
+fn send_file(exchange: &Exchange, leaving: &Leaving, mut file: PlainFile) -> Result<(), Stop> {
+    let mut buffer = Vec::new();
+    locked(exchange, |link| link.head(Some(file.length)).map_err(|_| Stop::NotStarted))?;
+    loop {
+        let sent = locked(exchange, |link| {
+            if link.response.fulfilled() || link.response.body_left_out() {
+                return Ok(Sent::Enough);
+            }
+            let block = file.read(&mut buffer).map_err(Stop::File)?;
+            if block.is_empty() {
+                return Ok(Sent::Enough);
+            }
+            let sent = link.body(block);
+            link.flush();
+            Ok(if sent == Sent::Yes { wanted(link, leaving) } else { sent })
+        })?;
+        if !go_on(sent)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether anybody waits for what follows. Once the worker leaves, its ports
+/// can't say.
+fn wanted(link: &mut Link, leaving: &Leaving) -> Sent {
+    // What has fulfilled its Content-Length is only asked whether it ends.
+    let ask = !link.response.fulfilled() && !leaving.begun();
+    if ask && link.cancelled() { Sent::Gone } else { Sent::Yes }
+}
+
+const fn go_on(sent: Sent) -> Result<bool, Stop> {
+    match sent {
+        Sent::Yes => Ok(true),
+        Sent::Enough => Ok(false),
+        Sent::Gone => Err(Stop::Gone),
+    }
+}
+
+fn locked<T>(
+    exchange: &Exchange,
+    work: impl FnOnce(&mut Link) -> Result<T, Stop>,
+) -> Result<T, Stop> {
+    exchange.lock().as_mut().map_or(Err(Stop::Gone), work)
+}

@@ -1,0 +1,180 @@
+//! A request body to be read by position, in memory or in a file.
+//!
+//! The file's own offset is never used: a body that is given to a second worker
+//! shares it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
+
+use flupd_channel::worker::Body;
+use memchr::memchr;
+
+/// How much of a file is looked at in one go for the end of a line.
+const WINDOW: usize = 32 * 1024;
+
+/// The bytes of a body.
+pub(crate) enum Source {
+    Memory(Vec<u8>),
+    File {
+        file: File,
+        length: u64,
+        /// What was read last in search of a line's end.
+        window: Mutex<Window>,
+    },
+}
+
+#[derive(Default)]
+pub(crate) struct Window {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl From<Body> for Source {
+    fn from(body: Body) -> Self {
+        match body {
+            Body::Memory(bytes) => Self::Memory(bytes),
+            Body::File { file, length } => Self::File { file, length, window: Mutex::default() },
+        }
+    }
+}
+
+impl Source {
+    pub(crate) const fn length(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File { length, .. } => *length,
+        }
+    }
+
+    /// Whether reading may wait for a disk.
+    pub(crate) const fn may_wait(&self) -> bool {
+        matches!(self, Self::File { .. })
+    }
+
+    /// Fills `out` with the bytes from `at` on.
+    pub(crate) fn read(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Memory(bytes) => {
+                out.copy_from_slice(slice(bytes, at, out.len()).ok_or_else(short)?);
+                Ok(())
+            }
+            Self::File { file, window, .. } => {
+                if let Ok(window) = window.try_lock()
+                    && let Some(start) = at.checked_sub(window.at)
+                    && let Some(bytes) = slice(&window.bytes, start, out.len())
+                {
+                    out.copy_from_slice(bytes);
+                    return Ok(());
+                }
+                file.read_exact_at(out, at)
+            }
+        }
+    }
+
+    /// The length of the line that begins at `at`, its end included, or `limit`
+    /// if it is longer. 0 at the end of the body.
+    pub(crate) fn line_length(&self, at: u64, limit: u64) -> io::Result<u64> {
+        let limit = limit.min(self.length().saturating_sub(at));
+        match self {
+            Self::Memory(bytes) => {
+                let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                let rest = slice(bytes, at, limit).ok_or_else(short)?;
+                Ok(memchr(b'\n', rest).map_or(rest.len(), |end| end + 1) as u64)
+            }
+            Self::File { file, length, window } => {
+                let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut seen = 0;
+                while seen < limit {
+                    let part = window.from(file, at + seen, *length)?;
+                    if let Some(end) = memchr(b'\n', part) {
+                        seen += end as u64 + 1;
+                        break;
+                    }
+                    seen += part.len() as u64;
+                }
+                Ok(seen.min(limit))
+            }
+        }
+    }
+}
+
+impl Window {
+    /// What is known of the file from `at` on: at least one byte.
+    fn from(&mut self, file: &File, at: u64, length: u64) -> io::Result<&[u8]> {
+        let end = self.at + self.bytes.len() as u64;
+        if !(self.at..end).contains(&at) {
+            let size = usize::try_from(length - at).unwrap_or(WINDOW).min(WINDOW);
+            self.bytes.resize(size, 0);
+            self.at = at;
+            if let Err(error) = file.read_exact_at(&mut self.bytes, at) {
+                self.bytes.clear();
+                return Err(error);
+            }
+        }
+        let start = usize::try_from(at - self.at).map_err(|_| short())?;
+        self.bytes.get(start..).ok_or_else(short)
+    }
+}
+
+fn slice(bytes: &[u8], at: u64, length: usize) -> Option<&[u8]> {
+    let at = usize::try_from(at).ok()?;
+    bytes.get(at..at.checked_add(length)?)
+}
+
+fn short() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the request body is shorter than announced")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// The same body in memory and in a file whose own offset is at its end.
+    fn both(bytes: &[u8]) -> [Source; 2] {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let length = bytes.len() as u64;
+        [Body::Memory(bytes.to_vec()).into(), Body::File { file, length }.into()]
+    }
+
+    #[test]
+    fn reads_by_position() {
+        for source in both(b"hello world") {
+            let mut out = [0; 5];
+            source.read(6, &mut out).unwrap();
+            assert_eq!(&out, b"world");
+            source.read(0, &mut out).unwrap();
+            assert_eq!(&out, b"hello");
+            assert!(source.read(7, &mut out).is_err());
+        }
+    }
+
+    #[test]
+    fn finds_the_ends_of_lines() {
+        let long = [vec![b'x'; 3 * WINDOW], b"\nlast".to_vec()].concat();
+        let body = [b"a\n\nbcd\n".as_slice(), &long].concat();
+        for source in both(&body) {
+            let mut at = 0;
+            let mut lengths = Vec::new();
+            loop {
+                let length = source.line_length(at, u64::MAX).unwrap();
+                if length == 0 {
+                    break;
+                }
+                lengths.push(length);
+                let mut line = vec![0; usize::try_from(length).unwrap()];
+                source.read(at, &mut line).unwrap();
+                assert_eq!(line, body[at as usize..(at + length) as usize]);
+                at += length;
+            }
+            assert_eq!(lengths, [2, 1, 4, 3 * WINDOW as u64 + 1, 4]);
+            assert_eq!(source.line_length(3, 2).unwrap(), 2);
+            assert_eq!(source.line_length(0, 2).unwrap(), 2);
+            assert_eq!(source.line_length(0, 0).unwrap(), 0);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! One request's way back to the gateway, shared by all that the app was given
+//! for it: `start_response`, `write` and `wsgi.errors`.
+//!
+//! The port is in here only while the request runs. Whoever keeps one of these
+//! objects longer finds it gone, and can't reach the next request's answer.
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use flupd_channel::worker::Port;
+use flupd_channel::{ChannelError, LogLevel};
+use memchr::memrchr;
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+
+use crate::gate;
+use crate::response::{NotStarted, Response};
+
+/// The longest line of error text that is kept waiting for its end, in bytes.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// A request that is being answered, or has been.
+pub(crate) struct Exchange {
+    link: Mutex<Option<Link>>,
+}
+
+/// What the exchange holds while the request runs.
+pub(crate) struct Link {
+    pub(crate) port: Port,
+    pub(crate) response: Response,
+    /// Nobody waits for the answer: the client or the gateway has gone.
+    pub(crate) gone: bool,
+    /// Error text whose line has not ended.
+    line: Vec<u8>,
+}
+
+/// What came of sending a chunk.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is on its way; more may follow.
+    Yes,
+    /// Nothing that follows can go out: the body is left out, or longer than
+    /// its Content-Length.
+    Enough,
+    /// Nobody waits for it.
+    Gone,
+}
+
+impl Exchange {
+    pub(crate) const fn new(port: Port, response: Response) -> Self {
+        let link = Link { port, response, gone: false, line: Vec::new() };
+        Self { link: Mutex::new(Some(link)) }
+    }
+
+    /// Access to the link; `None` in it once the request has ended.
+    ///
+    /// Another thread of the app may hold it while it sends, so this is for
+    /// code that is detached from the interpreter.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Link>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what is short: lets go of the interpreter only if another thread
+    /// holds the link.
+    ///
+    /// # Errors
+    /// `OSError` once the request has ended.
+    pub(crate) fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Link) -> T + Send,
+    ) -> PyResult<T> {
+        let done = match self.link.try_lock() {
+            Ok(mut link) => link.as_mut().map(work),
+            Err(_) => gate::detached(py, || self.lock().as_mut().map(work)),
+        };
+        done.ok_or_else(|| PyOSError::new_err("the request has ended"))
+    }
+
+    /// Ends the request for whoever still holds it.
+    pub(crate) fn take(&self, py: Python<'_>) -> Option<Link> {
+        match self.link.try_lock() {
+            Ok(mut link) => link.take(),
+            Err(_) => gate::detached(py, || self.lock().take()),
+        }
+    }
+
+    /// Error text of the app; to the process's stderr once the request has ended.
+    pub(crate) fn errors(&self, text: &[u8]) {
+        match &mut *self.lock() {
+            Some(link) => link.errors(text),
+            None => to_stderr(text),
+        }
+    }
+}
+
+impl Link {
+    /// Queues the head, if it has not gone out yet. `known` is the body's length.
+    pub(crate) fn head(&mut self, known: Option<u64>) -> Result<(), NotStarted> {
+        if let Some(head) = self.response.commit(known)? {
+            let queued = self.port.head(&head);
+            self.note(queued);
+        }
+        Ok(())
+    }
+
+    /// Queues a chunk of the body, after the head. Does not flush.
+    pub(crate) fn body(&mut self, chunk: &[u8]) -> Sent {
+        let share = self.response.admit(chunk.len());
+        if let Some(part @ [_, ..]) = chunk.get(..share.bytes) {
+            let queued = self.port.body(part);
+            self.note(queued);
+        }
+        if share.over {
+            self.log(LogLevel::Warn, "the body is longer than its Content-Length; the rest is cut");
+        }
+        if self.gone {
+            Sent::Gone
+        } else if share.over || self.response.body_left_out() {
+            Sent::Enough
+        } else {
+            Sent::Yes
+        }
+    }
+
+    /// Sends what is queued.
+    pub(crate) fn flush(&mut self) {
+        let flushed = self.port.flush();
+        self.note(flushed);
+    }
+
+    /// A line for flupd's log.
+    pub(crate) fn log(&mut self, level: LogLevel, text: &str) {
+        let queued = self.port.log(level, text);
+        self.note(queued);
+    }
+
+    /// Error text: whole lines go out at once, so that an app's last words
+    /// before a crash are heard; the rest waits.
+    pub(crate) fn errors(&mut self, text: &[u8]) {
+        self.line.extend_from_slice(text);
+        let whole = memrchr(b'\n', &self.line).map_or(0, |at| at + 1);
+        if whole > 0 {
+            let rest = self.line.split_off(whole);
+            let lines = std::mem::replace(&mut self.line, rest);
+            let queued = self.port.stderr(&lines);
+            self.note(queued);
+            self.flush();
+        }
+        if self.line.len() > LONGEST_LINE {
+            self.end_line();
+        }
+    }
+
+    /// Sends the last line of error text, ended.
+    pub(crate) fn end_line(&mut self) {
+        if !self.line.is_empty() {
+            let mut line = std::mem::take(&mut self.line);
+            line.push(b'\n');
+            let queued = self.port.stderr(&line);
+            self.note(queued);
+        }
+    }
+
+    /// Whether the client has gone. Does not wait.
+    pub(crate) fn cancelled(&mut self) -> bool {
+        self.gone = self.gone || self.port.cancelled();
+        self.gone
+    }
+
+    /// A port that fails once is over: the gateway has gone, and with it the client.
+    fn note(&mut self, result: Result<(), ChannelError>) {
+        self.gone |= result.is_err();
+    }
+}
+
+/// Text of nobody's request.
+pub(crate) fn to_stderr(text: &[u8]) {
+    // Where stderr is closed there is nobody left to tell.
+    let _ = std::io::stderr().write_all(text);
+}

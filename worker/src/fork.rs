@@ -1,0 +1,57 @@
+//! Children that an app forks and that come back into the worker's loop.
+//!
+//! Such a child shares the port with its parent. One byte of it there would
+//! spoil the parent's answers, so it leaves before it writes anything.
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::exceptions::PySystemExit;
+use pyo3::prelude::*;
+
+use crate::exchange::to_stderr;
+use crate::failure;
+use crate::leaving::exit_code;
+
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn in_child() {
+    FORKED.store(true, Ordering::Relaxed);
+}
+
+/// Watches for forks from here on, by Python or by an extension module.
+pub(crate) fn watch() {
+    // SAFETY: the handler lives as long as the library, which is never
+    // unloaded, and does nothing but store to an atomic, which is allowed
+    // between fork and exec. It fails only without memory; then children are
+    // not noticed, as without it.
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+}
+
+/// Whether this process is a child that the app forked.
+pub(crate) fn in_a_child() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
+/// Ends the process at once: no `atexit`, no flushing of buffers that belong to
+/// the parent.
+fn leave(code: i32) -> ! {
+    // SAFETY: _exit(2) has no preconditions and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// To be called with what each call into the app came to, before anything is
+/// written: a forked child goes no further than here.
+pub(crate) fn leave_if_child<T>(py: Python<'_>, result: &PyResult<T>) {
+    if !in_a_child() {
+        return;
+    }
+    leave(match result {
+        Ok(_) => 0,
+        Err(error) if error.is_instance_of::<PySystemExit>(py) => exit_code(py, error),
+        Err(error) => {
+            to_stderr(format!("{}\n", failure::traceback(py, error)).as_bytes());
+            1
+        }
+    })
+}

@@ -1,0 +1,196 @@
+//! One request: call the app, send what it returns, close that, conclude.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cgi::Params;
+use flupd_channel::worker::{Body, Port, Request};
+use flupd_channel::{LogLevel, Outcome};
+use pyo3::exceptions::{PyBrokenPipeError, PySystemExit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+
+use crate::answer::{self, Stop};
+use crate::environ::Environs;
+use crate::errors::Errors;
+use crate::exchange::{Exchange, Link};
+use crate::failure;
+use crate::fork::leave_if_child;
+use crate::head::Head;
+use crate::input::Input;
+use crate::leaving::{Leaving, exit_code};
+use crate::response::Response;
+use crate::start_response::StartResponse;
+
+/// What one app thread needs for its requests.
+pub(crate) struct Server {
+    pub(crate) app: Py<PyAny>,
+    pub(crate) environs: Environs,
+    /// Stands for every body that is empty: it has no state.
+    pub(crate) no_input: Py<Input>,
+    pub(crate) leaving: Arc<Leaving>,
+}
+
+impl Server {
+    /// Answers one request. What is queued on the port then, and the outcome,
+    /// have still to be sent.
+    pub(crate) fn serve(
+        &mut self,
+        py: Python<'_>,
+        request: Request,
+        port: Port,
+    ) -> Option<(Port, Outcome)> {
+        let Request { params, body } = request;
+        let head_request = params.get(b"REQUEST_METHOD") == Some(b"HEAD");
+        let exchange = Arc::new(Exchange::new(port, Response::new(head_request)));
+        let answered = self.call(py, &params, body, &exchange);
+        let verdict = self.judge(py, answered);
+        let mut link = exchange.take(py)?;
+        let outcome = conclude(&mut link, verdict, &params);
+        link.end_line();
+        Some((link.port, outcome))
+    }
+
+    fn call(
+        &mut self,
+        py: Python<'_>,
+        params: &Params,
+        body: Body,
+        exchange: &Arc<Exchange>,
+    ) -> Result<(), Stop> {
+        let input = match body {
+            Body::Memory(bytes) if bytes.is_empty() => self.no_input.clone_ref(py),
+            body => Py::new(py, Input::new(body))?,
+        };
+        let errors = Errors::new(Arc::clone(exchange));
+        let environ = self.environs.build(py, params, &input, errors)?;
+        let start_response = Bound::new(py, StartResponse::new(Arc::clone(exchange)))?;
+        let result = self.app.bind(py).call1((environ, start_response));
+        leave_if_child(py, &result);
+        let result = result?;
+        let answered = answer::send(py, exchange, &self.leaving, &result);
+        let closed = close(&result);
+        leave_if_child(py, &closed);
+        match closed {
+            Err(error) if answered.is_ok() && error.is_instance_of::<PySystemExit>(py) => {
+                Err(error.into())
+            }
+            Err(error) => {
+                let traceback = failure::traceback(py, &error);
+                let text = format!("{}: close() of the body failed\n{traceback}", Title(params));
+                exchange.with(py, |link| link.log(LogLevel::Error, &text))?;
+                answered
+            }
+            Ok(()) => answered,
+        }
+    }
+
+    /// What an answer has come to, in words, as long as Python can be asked.
+    fn judge(&self, py: Python<'_>, answered: Result<(), Stop>) -> Verdict {
+        match answered {
+            Ok(()) => Verdict::Answered,
+            Err(Stop::Gone) => Verdict::Gone,
+            Err(Stop::NotStarted) => {
+                Verdict::Failed("the app returned a body without calling start_response()".into())
+            }
+            Err(Stop::File(error)) => {
+                Verdict::Failed(format!("the file to send could not be read: {error}"))
+            }
+            Err(Stop::Raised(error)) if error.is_instance_of::<PySystemExit>(py) => {
+                let code = exit_code(py, &error);
+                self.leaving.begin(code);
+                Verdict::Exits(code)
+            }
+            Err(Stop::Raised(error)) => {
+                let broken_pipe = error.is_instance_of::<PyBrokenPipeError>(py);
+                Verdict::Raised { traceback: failure::traceback(py, &error), broken_pipe }
+            }
+        }
+    }
+}
+
+/// How the app's part ended.
+enum Verdict {
+    Answered,
+    Gone,
+    Failed(String),
+    Raised { traceback: String, broken_pipe: bool },
+    Exits(i32),
+}
+
+/// Queues what is still to be said, and says how the answer ended.
+fn conclude(link: &mut Link, verdict: Verdict, params: &Params) -> Outcome {
+    let title = Title(params);
+    match verdict {
+        Verdict::Answered if link.gone => Outcome::Cut,
+        // A body without a single chunk: the head is still to be sent.
+        Verdict::Answered if link.head(Some(0)).is_err() => {
+            let why = "the app returned without calling start_response()";
+            fail(link, &format!("{title}: {why}"))
+        }
+        Verdict::Answered => match link.response.missing() {
+            0 => Outcome::Complete,
+            missing => {
+                let why = "the body is shorter than its Content-Length, the answer is cut";
+                link.log(LogLevel::Error, &format!("{title}: {why}: {missing} bytes are missing"));
+                Outcome::Cut
+            }
+        },
+        Verdict::Gone => Outcome::Cut,
+        // What `write` raises when the client has gone is no fault of the app.
+        Verdict::Raised { broken_pipe: true, .. } if link.gone => Outcome::Cut,
+        Verdict::Raised { traceback, .. } => {
+            fail(link, &format!("{title}: the app raised an exception\n{traceback}"))
+        }
+        Verdict::Failed(why) => fail(link, &format!("{title}: {why}")),
+        Verdict::Exits(code) => {
+            let text = format!("{title}: the app called sys.exit({code}); the worker leaves");
+            link.log(LogLevel::Error, &text);
+            Outcome::Exit
+        }
+    }
+}
+
+/// Logs a failure, and answers with a plain page if nothing has gone out yet.
+fn fail(link: &mut Link, text: &str) -> Outcome {
+    const PAGE: &[u8] = b"Internal Server Error\n";
+    link.log(LogLevel::Error, text);
+    link.response.forget();
+    if link.gone || link.response.head_sent() {
+        return Outcome::Cut;
+    }
+    let head = Head::new(b"500 Internal Server Error").and_then(|mut head| {
+        head.push(b"Content-Type", b"text/plain; charset=utf-8")?;
+        Ok(head)
+    });
+    let started = head.is_ok_and(|head| link.response.start(head, false).is_ok());
+    if !started || link.head(Some(PAGE.len() as u64)).is_err() {
+        return Outcome::Failed;
+    }
+    link.body(PAGE);
+    Outcome::Complete
+}
+
+/// PEP 3333: "must call that method upon completion of the current request".
+fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
+    if result.is_exact_instance_of::<PyList>() || result.is_exact_instance_of::<PyTuple>() {
+        return Ok(());
+    }
+    if let Some(close) = result.getattr_opt(intern!(result.py(), "close"))? {
+        close.call0()?;
+    }
+    Ok(())
+}
+
+/// A request as a person names it: `GET /path`.
+struct Title<'p>(&'p Params);
+
+impl fmt::Display for Title<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |name: &[u8]| String::from_utf8_lossy(self.0.get(name).unwrap_or_default());
+        let path = text(b"SCRIPT_NAME") + text(b"PATH_INFO");
+        // What a client made up must not forge lines of the log.
+        write!(f, "{} {}", text(b"REQUEST_METHOD").escape_debug(), path.escape_debug())
+    }
+}

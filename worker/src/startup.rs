@@ -1,0 +1,63 @@
+//! From the supervisor's configuration to an app that is ready.
+
+use std::path::{Path, PathBuf};
+
+use flupd_channel::startup::WorkerConfig;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::failure;
+use crate::load::{App, load};
+
+/// Enters the directory, sets up `sys.path` and signals, and loads the app.
+///
+/// # Errors
+/// What to tell the user, with the traceback if there is one.
+pub(crate) fn start(py: Python<'_>, config: &WorkerConfig) -> Result<App, String> {
+    // They are meant from where the user stood.
+    let path: Vec<PathBuf> =
+        config.path.iter().map(|dir| std::path::absolute(dir).unwrap_or(dir.clone())).collect();
+    if let Some(dir) = &config.chdir {
+        std::env::set_current_dir(dir)
+            .map_err(|error| format!("can't enter --chdir {}: {error}", dir.display()))?;
+    }
+    let here = std::env::current_dir()
+        .map_err(|error| format!("the current directory can't be read: {error}"))?;
+    prepare(py, &path, &here).map_err(|error| failure::traceback(py, &error))?;
+    load(py, &config.app)
+}
+
+fn prepare(py: Python<'_>, path: &[PathBuf], here: &Path) -> PyResult<()> {
+    let search = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
+    search.insert(0, here.as_os_str())?;
+    for dir in path.iter().rev() {
+        search.insert(0, dir.as_os_str())?;
+    }
+    keep_calm_on_interrupt(py)?;
+    // So that a crash in an extension module leaves its Python stack on stderr.
+    let _ = py.import("faulthandler").and_then(|module| module.call_method0("enable"));
+    Ok(())
+}
+
+/// Ctrl-C on a terminal reaches every process of flupd; the supervisor decides
+/// what it means. A Python handler, unlike `SIG_IGN`, ends at exec, so that what
+/// the app starts can still be interrupted.
+fn keep_calm_on_interrupt(py: Python<'_>) -> PyResult<()> {
+    let signal = py.import("signal")?;
+    let interrupt = signal.getattr("SIGINT")?;
+    let ours = signal.getattr("default_int_handler")?;
+    if signal.call_method1("getsignal", (&interrupt,))?.is(&ours) {
+        let ignore = pyo3::wrap_pyfunction!(ignore, py)?;
+        signal.call_method1("signal", (interrupt, ignore))?;
+    }
+    Ok(())
+}
+
+#[pyfunction]
+#[pyo3(signature = (*_arguments))]
+fn ignore(_arguments: &Bound<'_, PyAny>) {}
+
+/// The interpreter's version, such as `3.11.7`.
+pub(crate) fn python_version() -> String {
+    Python::version_str().split(' ').next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,257 @@
+//! Plays supervisor and gateway to real workers, under every Python there is.
+
+mod python;
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use cgi::Params;
+use command_fds::{CommandFdExt, FdMapping};
+use flupd_channel::gateway::{Body, Port, Reply};
+use flupd_channel::startup::{STATUS_FD, WorkerConfig, WorkerStatus, decode_status, send_config};
+use flupd_channel::{ChannelError, LogLevel, Outcome, packet};
+use tokio::runtime::{Builder, Runtime};
+
+pub use python::{Python, pythons};
+
+/// Longer than anything here takes, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How to start a worker.
+pub struct Start {
+    pub app: String,
+    pub threads: usize,
+    pub chdir: Option<PathBuf>,
+    pub path: Vec<PathBuf>,
+    pub multiprocess: bool,
+}
+
+impl Start {
+    /// An app of `tests/apps`, on one thread.
+    pub fn app(app: &str) -> Self {
+        let chdir = Some(apps());
+        Self { app: app.into(), threads: 1, chdir, path: Vec::new(), multiprocess: false }
+    }
+
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// Starts it and waits for what it says; panics if it says nothing.
+    pub fn on(&self, python: &Python) -> (Worker, WorkerStatus) {
+        let (ours, theirs) = packet::pair().unwrap();
+        let mut command = Command::new(&python.executable);
+        command
+            .args(["-c", include_str!("../../../src/bootstrap.py")])
+            .arg(library())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .fd_mappings(vec![FdMapping { parent_fd: theirs, child_fd: STATUS_FD }])
+            .unwrap();
+        let child = command.spawn().unwrap();
+        drop(command);
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let (mut ports, mut ends) = (Vec::new(), Vec::new());
+        for _ in 0..self.threads {
+            let (gateway, worker) = flupd_channel::pair().unwrap();
+            let _entered = runtime.enter();
+            ports.push(Port::new(gateway).unwrap());
+            ends.push(worker);
+        }
+        let config = WorkerConfig {
+            worker: 3,
+            app: self.app.clone(),
+            chdir: self.chdir.clone(),
+            path: self.path.clone(),
+            multiprocess: self.multiprocess,
+        };
+        let borrowed: Vec<_> = ends.iter().map(AsFd::as_fd).collect();
+        send_config(&ours, &config, &borrowed).unwrap();
+        drop(ends);
+        let mut worker = Worker { child, runtime, ports };
+        let Some((message, _)) = packet::receive(&ours).unwrap() else {
+            let (status, _, stderr) = worker.leave();
+            panic!("{python}: no status, {status}: {stderr}");
+        };
+        (worker, decode_status(&message).unwrap())
+    }
+
+    /// Starts it where it has to succeed.
+    pub fn ready(&self, python: &Python) -> Worker {
+        match self.on(python) {
+            (worker, WorkerStatus::Ready { .. }) => worker,
+            (_, WorkerStatus::Failed { error }) => panic!("{python}: {}: {error}", self.app),
+        }
+    }
+}
+
+/// A running worker.
+pub struct Worker {
+    child: Child,
+    runtime: Runtime,
+    pub ports: Vec<Port>,
+}
+
+/// All that came back for one request.
+#[derive(Debug, Default)]
+pub struct Answer {
+    pub head: String,
+    pub body: Vec<u8>,
+    /// How the body came.
+    pub parts: Vec<usize>,
+    pub errors: String,
+    pub log: Vec<(LogLevel, String)>,
+    pub outcome: Option<Outcome>,
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// All log lines in one text.
+    pub fn logged(&self) -> String {
+        self.log.iter().map(|(_, text)| format!("{text}\n")).collect()
+    }
+
+    fn take(&mut self, reply: Reply) -> bool {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        match reply {
+            Reply::Head(head) => self.head = text(&head),
+            Reply::Body(part) => {
+                self.parts.push(part.len());
+                self.body.extend_from_slice(&part);
+            }
+            Reply::Stderr(part) => self.errors += &text(&part),
+            Reply::Log(level, line) => self.log.push((level, text(&line))),
+            Reply::End(outcome) => {
+                self.outcome = Some(outcome);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// What a web server sends for a request, normalised.
+pub fn params(method: &str, path: &str, length: usize) -> Params {
+    let mut params = Params::new();
+    let length = length.to_string();
+    for (name, value) in [
+        ("REQUEST_METHOD", method),
+        ("SCRIPT_NAME", ""),
+        ("PATH_INFO", path),
+        ("QUERY_STRING", ""),
+        ("SERVER_NAME", "localhost"),
+        ("SERVER_PORT", "80"),
+        ("SERVER_PROTOCOL", "HTTP/1.1"),
+        ("REMOTE_ADDR", "127.0.0.1"),
+        ("HTTP_HOST", "localhost"),
+    ] {
+        params.push(name.as_bytes(), value.as_bytes());
+    }
+    if length != "0" {
+        params.push(b"CONTENT_LENGTH", length.as_bytes());
+    }
+    params
+}
+
+impl Worker {
+    pub fn get(&mut self, path: &str) -> Answer {
+        self.request("GET", path, b"")
+    }
+
+    pub fn request(&mut self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let params = params(method, path, body.len());
+        self.send(0, &params, &Body::Memory(body.to_vec()));
+        self.receive(0)
+    }
+
+    pub fn send(&mut self, port: usize, params: &Params, body: &Body) {
+        let port = &mut self.ports[port];
+        let sent = self
+            .runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, port.send(params, body)).await });
+        sent.expect("the worker takes no request").unwrap();
+    }
+
+    pub fn cancel(&mut self, port: usize) {
+        self.runtime.block_on(self.ports[port].cancel()).unwrap();
+    }
+
+    /// One reply, as it comes.
+    pub fn reply(&mut self, port: usize) -> Result<Reply, ChannelError> {
+        let port = &mut self.ports[port];
+        let reply =
+            self.runtime.block_on(async { tokio::time::timeout(PATIENCE, port.receive()).await });
+        reply.expect("the worker does not answer")
+    }
+
+    /// All replies to the end; without an outcome when the port closed before.
+    pub fn receive(&mut self, port: usize) -> Answer {
+        let mut answer = Answer::default();
+        loop {
+            match self.reply(port) {
+                Ok(reply) => {
+                    if answer.take(reply) {
+                        return answer;
+                    }
+                }
+                Err(ChannelError::Closed) => return answer,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Closes all ports and waits for the process. Its status, stdout, stderr.
+    pub fn leave(&mut self) -> (ExitStatus, String, String) {
+        self.ports.clear();
+        self.ended()
+    }
+
+    /// Waits for the process. Its status, stdout, stderr.
+    pub fn ended(&mut self) -> (ExitStatus, String, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() > deadline => panic!("the worker does not leave"),
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        };
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        if let Some(mut pipe) = self.child.stdout.take() {
+            pipe.read_to_string(&mut stdout).unwrap();
+        }
+        if let Some(mut pipe) = self.child.stderr.take() {
+            pipe.read_to_string(&mut stderr).unwrap();
+        }
+        (status, stdout, stderr)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where the test apps are.
+pub fn apps() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apps")
+}
+
+/// The library that cargo built beside this test.
+fn library() -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name("libflupd_worker.so")
+}
