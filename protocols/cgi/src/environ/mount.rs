@@ -36,7 +36,9 @@ pub(super) fn mount<'p>(
     match Server::of(given, script_name) {
         Server::Cgi => split_at(script_name, b""),
         Server::Proxy { below } => match script_name.strip_suffix(&*below) {
-            Some(prefix) => Mount { script_name: prefix.into(), path_info: below },
+            Some(prefix) => {
+                Mount { script_name: without_trailing_slash(prefix).into(), path_info: below }
+            }
             None => unmounted(given, uri),
         },
         Server::Other => unmounted(given, uri),
@@ -136,15 +138,18 @@ impl<'p> Server<'p> {
             return Self::Other;
         }
         let filename = given.last(b"SCRIPT_FILENAME").unwrap_or_default();
-        let target = match filename.strip_prefix(b"proxy:") {
-            Some(url) => url_path(url),
+        let (target, is_url) = match filename.strip_prefix(b"proxy:") {
+            Some(url) => (url_path(url), true),
             // ProxyFCGIBackendType GENERIC takes the front of the URL off.
-            None => filename,
+            None => (filename, false),
         };
         let path = memchr(b'?', target).and_then(|at| target.get(..at)).unwrap_or(target);
         let below = percent_decode(path);
-        let is_file = target.len() == filename.len() && !script_name.ends_with(&below);
-        if is_file || below.is_empty() { Self::Cgi } else { Self::Proxy { below } }
+        if is_url || (below.starts_with(b"/") && script_name.ends_with(&below)) {
+            Self::Proxy { below }
+        } else {
+            Self::Cgi
+        }
     }
 }
 
@@ -249,6 +254,9 @@ mod tests {
         proxy("/app/x", "/app/x", "proxy:scgi://[::1]:4000/x", ("/app", "/x"));
         // ProxyFCGIBackendType GENERIC
         proxy("/app/x", "/app/x", "/x", ("/app", "/x"));
+        // Found by fuzzing: no SCRIPT_NAME may end with a slash.
+        proxy("/app//x", "/app//x", "proxy:fcgi://127.0.0.1:9000/x", ("/app", "/x"));
+        proxy("/app/ x", "/app/ x", "%20x", ("/app/ x", ""));
         // SetHandler: the file name stands after the host and tells nothing.
         proxy("/app/x", "/app/x", "proxy:fcgi://localhost/var/www/app/x", ("", "/app/x"));
         // proxy-fcgi-pathinfo
