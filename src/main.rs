@@ -21,7 +21,7 @@ use crate::cli::{Cli, Command};
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => commands::serve::run(*args),
-        Command::Request(_) => ExitCode::FAILURE,
+        Command::Request(args) => commands::request::run(&args),
         Command::Gateway => commands::gateway::run(),
     }
 }

@@ -1,1 +1,239 @@
-//! `flupd request`: a client for looking at a server without a web server.
+//! `flupd request`: one request to a FastCGI or SCGI server without a web server
+//! between, with curl's habits and exit statuses.
+
+mod answer;
+mod connection;
+mod params;
+
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use cgi::Params;
+use fastcgi_server::client::{Decoder, Event, Outcome};
+use fastcgi_server::{ProtocolStatus, Role, client as fastcgi};
+use scgi_server::client as scgi;
+use thiserror::Error;
+
+use self::answer::{Answer, Ending};
+use self::connection::Connection;
+use self::params::{ParamsError, params};
+use crate::cli::RequestArgs;
+use crate::config::address::{Address, AddressError};
+
+/// The request id that web servers use who send one request at a time.
+const ID: u16 = 1;
+/// How much is read at once.
+const READ: usize = 64 * 1024;
+
+/// Why there is no whole answer, or a bad one.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error("ADDR {0:?}: {1}")]
+    Address(String, AddressError),
+    #[error("ADDR {0:?}: a request needs unix:/path or HOST:PORT")]
+    NoPeer(String),
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+    #[error("-d @{0}: {1}")]
+    Data(String, io::Error),
+    #[error("can't connect to {0}: {1}")]
+    Connect(Address, io::Error),
+    #[error("no whole answer came in time (see --timeout)")]
+    TimedOut,
+    #[error("the answer was cut: {0}")]
+    Cut(String),
+    #[error("the answer breaks the protocol: {0}")]
+    Broken(String),
+    #[error("the server refused the request: {0}")]
+    Refused(&'static str),
+    #[error("can't write the answer: {0}")]
+    Output(io::Error),
+    #[error("the answer has status {0}")]
+    Status(u16),
+}
+
+impl Failure {
+    /// curl's exit status for it.
+    const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Broken(_) | Self::Refused(_) => 1,
+            Self::Address(..) | Self::NoPeer(_) | Self::Params(_) => 2,
+            Self::Connect(..) => 7,
+            Self::Cut(_) => 18,
+            Self::Status(_) => 22,
+            Self::Output(_) => 23,
+            Self::Data(..) => 26,
+            Self::TimedOut => 28,
+        }
+    }
+}
+
+/// Sends one request; the answer's body goes to standard output.
+pub fn run(args: &RequestArgs) -> ExitCode {
+    match exchange(args, io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // curl is silent about a status that the body tells as well.
+            if !matches!(failure, Failure::Status(_)) {
+                let _ = writeln!(io::stderr(), "flupd request: {failure}");
+            }
+            ExitCode::from(failure.exit_status())
+        }
+    }
+}
+
+fn exchange(args: &RequestArgs, out: impl Write) -> Result<(), Failure> {
+    let address: Address =
+        args.addr.parse().map_err(|error| Failure::Address(args.addr.clone(), error))?;
+    if matches!(address, Address::Fd(_) | Address::Systemd) {
+        return Err(Failure::NoPeer(args.addr.clone()));
+    }
+    let body = body(&args.data)?;
+    let params = params(args, &address, body.as_ref().map(Vec::len))?;
+    let is_head = params.get(b"REQUEST_METHOD") == Some(b"HEAD");
+    let message = encode(args.scgi, &params, body.as_deref().unwrap_or_default());
+    drop(body);
+
+    let deadline = Instant::now() + args.timeout;
+    let connect = |error: io::Error| match error.kind() {
+        io::ErrorKind::TimedOut => Failure::TimedOut,
+        _ => Failure::Connect(address.clone(), error),
+    };
+    let mut connection = Connection::open(&address, deadline).map_err(connect)?;
+    let mut writer = connection.try_clone().map_err(connect)?;
+    let mut answer = Answer::new(out, args.include, is_head);
+    let result = std::thread::scope(|scope| {
+        // A server may answer before it has read everything. One that closes
+        // makes writing fail, and its answer tells why.
+        scope.spawn(move || writer.write_all(&message));
+        let result = match args.scgi {
+            true => read_scgi(&mut connection, &mut answer),
+            false => read_fastcgi(&mut connection, &mut answer),
+        };
+        connection.shutdown();
+        result
+    });
+    result?;
+    match answer.end() {
+        Ending::Whole(status @ 400..) => Err(Failure::Status(status)),
+        Ending::Whole(_) => Ok(()),
+        Ending::NoHead => Err(Failure::Broken("it has no head".into())),
+        Ending::Short { missing } => {
+            Err(Failure::Cut(format!("{missing} bytes of its Content-Length are missing")))
+        }
+    }
+}
+
+/// The body of all `-d`, joined as form fields are.
+fn body(data: &[String]) -> Result<Option<Vec<u8>>, Failure> {
+    if data.is_empty() {
+        return Ok(None);
+    }
+    let parts = data.iter().map(|part| {
+        let Some(file) = part.strip_prefix('@') else { return Ok(part.clone().into_bytes()) };
+        let read = match file {
+            "-" => {
+                let mut text = Vec::new();
+                io::stdin().lock().read_to_end(&mut text).map(|_| text)
+            }
+            file => std::fs::read(file),
+        };
+        read.map_err(|error| Failure::Data(file.to_owned(), error))
+    });
+    Ok(Some(parts.collect::<Result<Vec<_>, _>>()?.join(&b'&')))
+}
+
+fn encode(scgi: bool, params: &Params, body: &[u8]) -> BytesMut {
+    let mut out = BytesMut::new();
+    if scgi {
+        scgi::request(&mut out, params, body.len() as u64);
+        out.extend_from_slice(body);
+    } else {
+        fastcgi::begin(&mut out, ID, Role::Responder, false);
+        fastcgi::params(&mut out, ID, params);
+        fastcgi::stdin(&mut out, ID, body);
+        fastcgi::stdin_end(&mut out, ID);
+    }
+    out
+}
+
+/// SCGI: the answer is all that comes until the connection ends.
+fn read_scgi(connection: &mut impl Read, answer: &mut Answer<impl Write>) -> Result<(), Failure> {
+    let mut buffer = vec![0; READ];
+    loop {
+        match read(connection, &mut buffer)? {
+            [] => return Ok(()),
+            bytes => take(answer, bytes)?,
+        }
+    }
+}
+
+/// FastCGI: the answer ends with END_REQUEST; a connection that ends before
+/// has cut it (section 3.5).
+fn read_fastcgi(
+    connection: &mut impl Read,
+    answer: &mut Answer<impl Write>,
+) -> Result<(), Failure> {
+    let mut decoder = Decoder::new();
+    let mut buffer = vec![0; READ];
+    loop {
+        let mut bytes = read(connection, &mut buffer)?;
+        if bytes.is_empty() {
+            return Err(Failure::Cut("the connection was closed before END_REQUEST".into()));
+        }
+        loop {
+            let decoded = decoder.decode(bytes);
+            let (used, outcome) = decoded.map_err(|error| Failure::Broken(error.to_string()))?;
+            bytes = bytes.get(used..).unwrap_or_default();
+            match outcome {
+                Outcome::NeedMore => break,
+                Outcome::Event(Event::Stdout { id: ID, bytes }) => take(answer, bytes)?,
+                Outcome::Event(Event::Stderr { id: ID, bytes }) => {
+                    // Not worth giving the answer up for.
+                    let _ = io::stderr().write_all(bytes);
+                }
+                Outcome::Event(Event::End { id: ID, app_status, protocol_status }) => {
+                    return end(app_status, protocol_status);
+                }
+                Outcome::Event(other) => {
+                    return Err(Failure::Broken(format!("nobody asked for this: {other:?}")));
+                }
+            }
+        }
+    }
+}
+
+fn end(app_status: u32, protocol_status: ProtocolStatus) -> Result<(), Failure> {
+    if app_status != 0 {
+        let _ = writeln!(io::stderr(), "flupd request: the app ended with status {app_status}");
+    }
+    Err(Failure::Refused(match protocol_status {
+        ProtocolStatus::RequestComplete => return Ok(()),
+        ProtocolStatus::CantMpxConn => "it takes one request at a time (CANT_MPX_CONN)",
+        ProtocolStatus::Overloaded => "it is overloaded (OVERLOADED)",
+        ProtocolStatus::UnknownRole => "it does not know the role Responder (UNKNOWN_ROLE)",
+    }))
+}
+
+fn read<'b>(connection: &mut impl Read, buffer: &'b mut [u8]) -> Result<&'b [u8], Failure> {
+    loop {
+        match connection.read(buffer) {
+            Ok(length) => return Ok(buffer.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(Failure::TimedOut),
+            Err(error) => return Err(Failure::Cut(error.to_string())),
+        }
+    }
+}
+
+fn take(answer: &mut Answer<impl Write>, bytes: &[u8]) -> Result<(), Failure> {
+    answer.take(bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Failure::Broken(error.to_string()),
+        _ => Failure::Output(error),
+    })
+}
+
+#[cfg(test)]
+mod tests;

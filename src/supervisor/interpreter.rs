@@ -182,13 +182,16 @@ fn judge(path: &Path, answer: Answer) -> Result<Interpreter, InterpreterError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
-    /// A script in the place of an interpreter.
+    /// A script in the place of an interpreter. A child writes it: a file that
+    /// this process has open for writing can't be executed while another test
+    /// forks.
     fn fake(room: &tempfile::TempDir, text: &str) -> PathBuf {
         let path = room.path().join("python");
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" >"$0" && chmod 755 "$0""#;
+        let mut shell = std::process::Command::new("sh");
+        assert!(shell.args(["-c", write]).arg(&path).arg(text).status().unwrap().success());
         path
     }
 
