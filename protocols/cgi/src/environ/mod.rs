@@ -11,6 +11,7 @@ mod uri;
 use std::borrow::Cow;
 
 use given::Given;
+use memchr::memchr2;
 use uri::RequestUri;
 
 use crate::Params;
@@ -48,33 +49,31 @@ pub enum EnvironError {
 ///   are always there.
 ///
 /// The order: what is always there first, each at a fixed place, then the rest
-/// by name.
+/// in an order that
+/// depends on their names alone.
 ///
 /// # Errors
 /// [`EnvironError`] when there is no method, or a name is none.
 pub fn normalise(params: &Params, script_name: Option<&[u8]>) -> Result<Params, EnvironError> {
     check_names(params)?;
     let given = Given::new(params);
-    let method = given.last(b"REQUEST_METHOD").filter(|method| !method.is_empty());
-    let method = method.ok_or(EnvironError::MethodMissing)?;
+    if given.request_method.is_empty() {
+        return Err(EnvironError::MethodMissing);
+    }
     let uri = RequestUri::of(&given);
     let mount = mount::mount(&given, &uri, script_name);
-    let host = Host::of(given.last(b"HTTP_HOST").unwrap_or_default());
-    let present = |name: &[u8]| given.last(name).filter(|value| !value.is_empty());
+    let host = Host::of(given.http_host);
 
     // What is added or grows: a mount point, a path, the defaults.
     let edits = mount.script_name.len() + mount.path_info.len() + host.name.len() + 128;
     let mut out = Params::with_capacity(params.bytes().len() + edits, params.len() + 8);
-    out.push(b"REQUEST_METHOD", method);
+    out.push(b"REQUEST_METHOD", given.request_method);
     out.push(b"SCRIPT_NAME", &mount.script_name);
     out.push(b"PATH_INFO", &mount.path_info);
-    out.push(b"QUERY_STRING", given.last(b"QUERY_STRING").unwrap_or(uri.query));
-    out.push(b"SERVER_NAME", present(b"SERVER_NAME").unwrap_or(host.name));
-    out.push(
-        b"SERVER_PORT",
-        present(b"SERVER_PORT").or(host.port).unwrap_or_else(|| default_port(&given)),
-    );
-    out.push(b"SERVER_PROTOCOL", present(b"SERVER_PROTOCOL").unwrap_or(b"HTTP/1.0"));
+    out.push(b"QUERY_STRING", given.query_string.unwrap_or(uri.query));
+    out.push(b"SERVER_NAME", or(given.server_name, host.name));
+    out.push(b"SERVER_PORT", or(given.server_port, or(host.port, default_port(&given))));
+    out.push(b"SERVER_PROTOCOL", or(given.server_protocol, b"HTTP/1.0"));
     for group in given.groups() {
         if let Some((name, value)) = kept(group) {
             out.push(name, &value);
@@ -83,12 +82,17 @@ pub fn normalise(params: &Params, script_name: Option<&[u8]>) -> Result<Params, 
     Ok(out)
 }
 
+/// The value, or another one where it is empty.
+const fn or<'p>(value: &'p [u8], other: &'p [u8]) -> &'p [u8] {
+    if value.is_empty() { other } else { value }
+}
+
 fn check_names(params: &Params) -> Result<(), EnvironError> {
     for (name, _) in params {
         if name.is_empty() {
             return Err(EnvironError::EmptyName);
         }
-        if name.iter().any(|&byte| byte == b'=' || byte == 0) {
+        if memchr2(b'=', 0, name).is_some() {
             let name = String::from_utf8_lossy(name.get(..64).unwrap_or(name)).into_owned();
             return Err(EnvironError::BadName { name });
         }
@@ -115,10 +119,10 @@ fn kept<'p>(group: &[(&'p [u8], &'p [u8])]) -> Option<(&'p [u8], Cow<'p, [u8]>)>
     }
 }
 
-/// The two halves of a Host header.
+/// The two halves of a Host header; without a port that one is empty.
 struct Host<'p> {
     name: &'p [u8],
-    port: Option<&'p [u8]>,
+    port: &'p [u8],
 }
 
 impl<'p> Host<'p> {
@@ -127,12 +131,10 @@ impl<'p> Host<'p> {
         let is_port = |port: &[u8]| !port.is_empty() && port.iter().all(u8::is_ascii_digit);
         let colon = host.iter().rposition(|&byte| byte == b':');
         let (name, port) = match colon.and_then(|at| host.split_at_checked(at)) {
-            Some((name, [_, port @ ..])) if is_port(port) && !is_open_v6(name) => {
-                (name, Some(port))
-            }
-            _ => (host, None),
+            Some((name, [_, port @ ..])) if is_port(port) && !is_open_v6(name) => (name, port),
+            _ => (host, &b""[..]),
         };
-        Self { name: if name.is_empty() { b"localhost" } else { name }, port }
+        Self { name: or(name, b"localhost"), port }
     }
 }
 
@@ -142,8 +144,8 @@ fn is_open_v6(name: &[u8]) -> bool {
 }
 
 fn default_port(given: &Given<'_>) -> &'static [u8] {
-    let https = matches!(given.last(b"HTTPS"), Some(b"on" | b"ON" | b"1" | b"https"))
-        || given.last(b"REQUEST_SCHEME") == Some(b"https");
+    let https =
+        matches!(given.https, b"on" | b"ON" | b"1" | b"https") || given.request_scheme == b"https";
     if https { b"443" } else { b"80" }
 }
 

@@ -28,12 +28,11 @@ pub(super) fn mount<'p>(
     if let Some(script_name) = configured {
         return below(script_name, uri);
     }
-    let script_name = given.last(b"SCRIPT_NAME").unwrap_or_default();
-    let path_info = given.last(b"PATH_INFO").unwrap_or_default();
+    let (script_name, path_info) = (given.script_name, given.path_info);
     if !path_info.is_empty() {
         return split_by_server(script_name, path_info, uri);
     }
-    match Server::of(given, script_name) {
+    match Server::of(given) {
         Server::Cgi => split_at(script_name, b""),
         Server::Proxy { below } => match script_name.strip_suffix(&*below) {
             Some(prefix) => {
@@ -91,13 +90,12 @@ fn split_at<'p>(script_name: &'p [u8], path_info: &'p [u8]) -> Mount<'p> {
 
 /// Nothing tells a mount point: the application is the whole site.
 fn unmounted<'p>(given: &Given<'p>, uri: &RequestUri<'p>) -> Mount<'p> {
-    let present = |name: &[u8]| given.last(name).filter(|value| !value.is_empty());
     // What the server made of the path. Only DOCUMENT_URI is free of the file
     // name that `fastcgi_index` appends.
-    let rewritten = match (present(b"DOCUMENT_URI"), present(b"SCRIPT_NAME")) {
-        (Some(path), _) if !uri.is(path) => Some(path),
-        (None, Some(path)) if !uri.is(path) && !adds_index(path, &uri.path) => Some(path),
-        _ => None,
+    let rewritten = match (given.document_uri, given.script_name) {
+        (b"", b"") => None,
+        (b"", path) => (!uri.is(path) && !adds_index(path, &uri.path)).then_some(path),
+        (path, _) => (!uri.is(path)).then_some(path),
     };
     let path_info = rewritten.map_or_else(|| uri.path.clone(), Cow::Borrowed);
     Mount { script_name: Cow::Borrowed(b""), path_info }
@@ -126,8 +124,8 @@ enum Server<'p> {
 }
 
 impl<'p> Server<'p> {
-    fn of(given: &Given<'p>, script_name: &[u8]) -> Self {
-        let software = given.last(b"SERVER_SOFTWARE").unwrap_or_default();
+    fn of(given: &Given<'p>) -> Self {
+        let (software, script_name) = (given.server_software, given.script_name);
         if script_name.is_empty() {
             return Self::Other;
         }
@@ -137,7 +135,7 @@ impl<'p> Server<'p> {
         if !software.starts_with(b"Apache") {
             return Self::Other;
         }
-        let filename = given.last(b"SCRIPT_FILENAME").unwrap_or_default();
+        let filename = given.script_filename;
         let (target, is_url) = match filename.strip_prefix(b"proxy:") {
             Some(url) => (url_path(url), true),
             // ProxyFCGIBackendType GENERIC takes the front of the URL off.

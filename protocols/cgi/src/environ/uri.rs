@@ -17,21 +17,17 @@ pub(super) struct RequestUri<'p> {
 
 impl<'p> RequestUri<'p> {
     pub(super) fn of(given: &Given<'p>) -> Self {
-        let present = |name: &[u8]| given.last(name).filter(|value| !value.is_empty());
-        if let Some(uri) = present(b"REQUEST_URI") {
-            let (path, query) = split(uri);
+        if !given.request_uri.is_empty() {
+            let (path, query) = split(given.request_uri);
             return Self { path: rooted(percent_decode(path)), query };
         }
-        let path = match (present(b"DOCUMENT_URI"), present(b"SCRIPT_NAME"), present(b"PATH_INFO"))
-        {
-            (Some(path), ..) => Cow::Borrowed(path),
+        let path = if !given.document_uri.is_empty() {
+            Cow::Borrowed(given.document_uri)
+        } else if given.script_name == given.path_info {
             // IIS sends the whole path in both.
-            (_, script_name, path_info) if script_name == path_info => {
-                Cow::Borrowed(path_info.unwrap_or_default())
-            }
-            (_, script_name, path_info) => {
-                join(script_name.unwrap_or_default(), path_info.unwrap_or_default())
-            }
+            Cow::Borrowed(given.path_info)
+        } else {
+            join(given.script_name, given.path_info)
         };
         Self { path: rooted(path), query: b"" }
     }
