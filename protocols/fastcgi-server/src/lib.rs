@@ -17,6 +17,40 @@
 //!   [`Event::Abort`] or [`Event::Refused`] ends its input at any point; the id
 //!   stays taken until `finish`.
 //!
+//! # A driver, without its socket
+//! ```
+//! use bytes::BytesMut;
+//! use fastcgi_server::{client, encode};
+//! use fastcgi_server::{Capabilities, Decoder, Event, Limits, Outcome, ProtocolStatus, Role, Roles};
+//!
+//! // What a web server sends.
+//! let mut input = BytesMut::new();
+//! client::begin(&mut input, 1, Role::Responder, true);
+//! client::params(&mut input, 1, &[(&b"REQUEST_METHOD"[..], &b"GET"[..])].into_iter().collect());
+//! client::stdin_end(&mut input, 1);
+//!
+//! let roles = Roles::RESPONDER;
+//! let capabilities = Capabilities { max_conns: 64, max_reqs: 64, mpxs_conns: true, roles };
+//! let mut decoder = Decoder::new(Limits::default(), capabilities);
+//! let mut out = BytesMut::new();
+//! loop {
+//!     let (consumed, outcome) = decoder.decode(&input, &mut out)?;
+//!     match outcome {
+//!         Outcome::NeedMore => break, // read more, or wait
+//!         Outcome::Event(Event::StdinEnd { id }) => {
+//!             encode::stdout(&mut out, id, b"Status: 200 OK\r\n\r\nhello");
+//!             encode::stdout_end(&mut out, id);
+//!             encode::end_request(&mut out, id, 0, ProtocolStatus::RequestComplete);
+//!             decoder.finish(id);
+//!         }
+//!         Outcome::Event(_) => {}
+//!     }
+//!     let _ = input.split_to(consumed);
+//! }
+//! assert!(decoder.is_idle() && !out.is_empty());
+//! # Ok::<(), fastcgi_server::Error>(())
+//! ```
+//!
 //! The section numbers in this crate are those of the FastCGI Specification 1.0.
 #![forbid(unsafe_code)]
 

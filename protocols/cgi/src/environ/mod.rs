@@ -52,6 +52,24 @@ pub enum EnvironError {
 /// in an order that
 /// depends on their names alone.
 ///
+/// ```
+/// use cgi::{Params, environ};
+///
+/// // nginx with its stock fastcgi_params.
+/// let mut sent = Params::new();
+/// sent.push(b"REQUEST_METHOD", b"GET");
+/// sent.push(b"REQUEST_URI", b"/app/caf%C3%A9?x=1");
+/// sent.push(b"SCRIPT_NAME", b"/app/caf\xc3\xa9");
+/// sent.push(b"HTTP_PROXY", b"http://attacker/");
+///
+/// let environ = environ::normalise(&sent, Some(b"/app"))?;
+/// assert_eq!(environ.get(b"SCRIPT_NAME"), Some(&b"/app"[..]));
+/// assert_eq!(environ.get(b"PATH_INFO"), Some(&b"/caf\xc3\xa9"[..]));
+/// assert_eq!(environ.get(b"QUERY_STRING"), Some(&b"x=1"[..]));
+/// assert_eq!(environ.get(b"HTTP_PROXY"), None);
+/// # Ok::<(), environ::EnvironError>(())
+/// ```
+///
 /// # Errors
 /// [`EnvironError`] when there is no method, or a name is none.
 pub fn normalise(params: &Params, script_name: Option<&[u8]>) -> Result<Params, EnvironError> {
