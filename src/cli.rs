@@ -133,11 +133,16 @@ pub struct ServeArgs {
 
 /// `flupd request`, raw.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit status: 0 for an answer below 400, 22 for 400 and above, 7 when nothing \
-answers there,\n18 for an answer that was cut, 28 for a time-out, 1 for an answer that breaks the protocol, \
-2 for a\nwrong command line."
-)]
+#[command(after_help = "Exit status, as curl's:
+   0  an answer with a status below 400
+   1  an answer that breaks the protocol, or a request that was refused
+   2  a wrong command line
+   7  nobody listens there
+  18  an answer that was cut
+  22  an answer with a status of 400 or above
+  23  standard output can't be written
+  26  a file of -d can't be read
+  28  no whole answer in time")]
 pub struct RequestArgs {
     /// The server: unix:/PATH, HOST:PORT or [V6]:PORT
     pub addr: String,

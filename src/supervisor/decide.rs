@@ -201,7 +201,8 @@ impl State {
         }
         let wait = place.backoff.after_death(None);
         place.occupant = Occupant::Ending(worker, wait);
-        actions.push(Action::Log(Note::ImportFailed { worker, error }));
+        let again_in = (!starting).then_some(wait);
+        actions.push(Action::Log(Note::ImportFailed { worker, error, again_in }));
         match starting {
             true => self.give_up(actions),
             false => actions.push(Action::KillWorker(worker)),
@@ -230,6 +231,7 @@ impl State {
         };
         let never_ready = matches!(place.occupant, Occupant::Starting(_));
         place.occupant = Occupant::Nobody(now + wait);
+        let known = !matches!(cause, Cause::Lost(_));
         let cause = cause.to_string();
         if starting && never_ready {
             actions.push(Action::Log(Note::StartFailed { cause }));
@@ -238,7 +240,7 @@ impl State {
         }
         actions.push(Action::Log(match expected {
             true => Note::WorkerEnded { worker, cause: cause.clone() },
-            false => Note::WorkerDied { worker, cause: cause.clone(), again_in: wait },
+            false => Note::WorkerDied { worker, cause: cause.clone(), again_in: wait, known },
         }));
         if matches!(self.gateway, Gateway::Starting | Gateway::Listening(_)) {
             actions.push(Action::Tell(ToGateway::WorkerExited { worker, cause, expected }));

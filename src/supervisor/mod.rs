@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use flupd_channel::startup::{WorkerConfig, send_config};
@@ -38,6 +38,9 @@ use crate::control::ToGateway;
 
 /// Events that wait for the loop; the tasks that watch wait with theirs.
 const EVENTS: usize = 256;
+
+/// How long killed processes may take to end.
+const BURIAL: Duration = Duration::from_secs(1);
 
 /// Runs until it is told to stop, and returns the exit status.
 ///
@@ -112,6 +115,7 @@ impl Supervisor {
         let mut event = Event::Tick;
         loop {
             if let Some(status) = self.handle(event) {
+                self.bury(&mut inbox).await;
                 return status;
             }
             let wake = self.state.wake_at().map(tokio::time::Instant::from_std);
@@ -130,11 +134,7 @@ impl Supervisor {
     fn handle(&mut self, event: Event) -> Option<u8> {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            match &event {
-                Event::WorkerExited { worker, .. } => drop(self.workers.remove(worker)),
-                Event::GatewayExited { .. } => self.gateway = None,
-                _ => {}
-            }
+            self.forget(&event);
             for action in self.state.decide(event, Instant::now()) {
                 match action {
                     Action::Exit(status) => return Some(status),
@@ -143,6 +143,27 @@ impl Supervisor {
             }
         }
         None
+    }
+
+    /// Waits for those that were killed at the end, so that none outlives us.
+    async fn bury(&mut self, inbox: &mut mpsc::Receiver<Event>) {
+        let all = async {
+            while self.gateway.is_some() || !self.workers.is_empty() {
+                let Some(event) = inbox.recv().await else { return };
+                self.forget(&event);
+            }
+        };
+        // One that hangs in the kernel is left to it.
+        let _ = tokio::time::timeout(BURIAL, all).await;
+    }
+
+    /// A process that has ended is nothing to be told or killed any more.
+    fn forget(&mut self, event: &Event) {
+        match event {
+            Event::WorkerExited { worker, .. } => drop(self.workers.remove(worker)),
+            Event::GatewayExited { .. } => self.gateway = None,
+            _ => {}
+        }
     }
 
     /// Does one thing. What can't be started is told as one that has ended.

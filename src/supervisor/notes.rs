@@ -12,10 +12,11 @@ pub(super) enum Note {
     Ready,
     /// A worker has imported the app.
     WorkerReady { worker: u64, app: String, python: String, replacement: bool },
-    /// The app can't be imported.
-    ImportFailed { worker: u64, error: String },
-    /// A worker ended when nobody wanted it to.
-    WorkerDied { worker: u64, cause: String, again_in: Duration },
+    /// The app can't be imported; whether and when it is tried again.
+    ImportFailed { worker: u64, error: String, again_in: Option<Duration> },
+    /// A worker ended when nobody wanted it to. The gateway, if it knew the
+    /// worker, says so as well, with the requests that were inside.
+    WorkerDied { worker: u64, cause: String, again_in: Duration, known: bool },
     /// A worker ended as it should.
     WorkerEnded { worker: u64, cause: String },
     /// A worker broke the channel protocol.
@@ -51,16 +52,20 @@ impl Note {
             Self::WorkerReady { worker, app, python, replacement: false } => {
                 debug!(worker, app, python, "worker is ready");
             }
-            Self::ImportFailed { worker, error } => {
-                error!(worker, %error, "the app can't be imported");
+            Self::ImportFailed { worker, error, again_in } => {
+                let again_in_ms = again_in.map(millis);
+                error!(worker, again_in_ms, %error, "the app can't be imported");
             }
-            Self::WorkerDied { worker, cause, again_in } => {
-                error!(
-                    worker,
-                    cause,
-                    replaced_in_ms = millis(*again_in),
-                    "worker ended unexpectedly"
-                );
+            Self::WorkerDied { worker, cause, again_in, known } => {
+                let again_in_ms = millis(*again_in);
+                match (known, again_in) {
+                    (false, _) => error!(worker, cause, again_in_ms, "worker can't be started"),
+                    (true, &Duration::ZERO) => debug!(worker, cause, "worker is replaced"),
+                    (true, _) => warn!(
+                        worker,
+                        cause, again_in_ms, "workers die young; the next one is started later"
+                    ),
+                }
             }
             Self::WorkerEnded { worker, cause } => debug!(worker, cause, "worker ended"),
             Self::WorkerBroken { worker, reason } => {
@@ -72,7 +77,7 @@ impl Note {
             Self::GatewayDied { cause, again_in } => {
                 error!(
                     cause,
-                    replaced_in_ms = millis(*again_in),
+                    again_in_ms = millis(*again_in),
                     "gateway ended unexpectedly; its requests are lost, the workers are replaced"
                 );
             }

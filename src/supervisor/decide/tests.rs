@@ -109,7 +109,7 @@ fn a_failed_import_at_the_first_start_ends_flupd_with_one_traceback() {
     scene.is(Event::Tick);
     scene.is(Event::GatewayListens);
     let expected = [
-        Log(Note::ImportFailed { worker: 2, error: "Traceback".into() }),
+        Log(Note::ImportFailed { worker: 2, error: "Traceback".into(), again_in: None }),
         KillGateway,
         KillWorker(1),
         KillWorker(2),
@@ -146,7 +146,12 @@ fn a_gateway_that_never_listens_ends_flupd() {
 fn a_crashed_worker_is_replaced_at_once() {
     let mut scene = Scene::serving();
     scene.passes(60.0);
-    let died = Note::WorkerDied { worker: 1, cause: SEGFAULT.into(), again_in: Duration::ZERO };
+    let died = Note::WorkerDied {
+        worker: 1,
+        cause: SEGFAULT.into(),
+        again_in: Duration::ZERO,
+        known: true,
+    };
     assert_eq!(scene.is(exited(1, 11)), [Log(died), gone(1, SEGFAULT, false), SpawnWorker(3)]);
     assert_eq!(scene.does(ready(3)), [told_ready(3)]);
 }
