@@ -144,7 +144,8 @@ pub struct ServeArgs {
   26  a file of -d can't be read
   28  no whole answer in time")]
 pub struct RequestArgs {
-    /// The server: unix:/PATH, HOST:PORT or [V6]:PORT
+    /// The server's address.
+    #[arg(help = "The server: unix:/PATH, HOST:PORT or [V6]:PORT")]
     pub addr: String,
 
     /// The path to ask for, with its query string: /search?q=x
