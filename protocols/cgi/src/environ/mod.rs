@@ -89,7 +89,8 @@ pub fn normalise(params: &Params, script_name: Option<&[u8]>) -> Result<Params, 
     out.push(b"SCRIPT_NAME", &mount.script_name);
     out.push(b"PATH_INFO", &mount.path_info);
     out.push(b"QUERY_STRING", given.query_string.unwrap_or(uri.query));
-    out.push(b"SERVER_NAME", or(given.server_name, host.name));
+    // HAProxy sends the whole Host header as SERVER_NAME.
+    out.push(b"SERVER_NAME", Host::of(or(given.server_name, host.name)).name);
     out.push(b"SERVER_PORT", or(given.server_port, or(host.port, default_port(&given))));
     out.push(b"SERVER_PROTOCOL", or(given.server_protocol, b"HTTP/1.0"));
     for group in given.groups() {
@@ -147,18 +148,15 @@ impl<'p> Host<'p> {
     /// `name`, `name:port`, `[v6]` or `[v6]:port`; the brackets stay.
     fn of(host: &'p [u8]) -> Self {
         let is_port = |port: &[u8]| !port.is_empty() && port.iter().all(u8::is_ascii_digit);
+        // The last colon of an address without brackets is a part of it.
+        let is_name = |name: &[u8]| name.ends_with(b"]") || !name.contains(&b':');
         let colon = host.iter().rposition(|&byte| byte == b':');
         let (name, port) = match colon.and_then(|at| host.split_at_checked(at)) {
-            Some((name, [_, port @ ..])) if is_port(port) && !is_open_v6(name) => (name, port),
+            Some((name, [_, port @ ..])) if is_port(port) && is_name(name) => (name, port),
             _ => (host, &b""[..]),
         };
         Self { name: or(name, b"localhost"), port }
     }
-}
-
-/// Whether a `[` has no `]` yet: what follows the colon is a part of the address.
-fn is_open_v6(name: &[u8]) -> bool {
-    name.first() == Some(&b'[') && name.last() != Some(&b']')
 }
 
 fn default_port(given: &Given<'_>) -> &'static [u8] {
@@ -204,6 +202,8 @@ mod tests {
             (&[("SERVER_PROTOCOL", "HTTP/2.0")], "SERVER_PROTOCOL", Some("HTTP/2.0")),
             (&[], "SERVER_NAME", Some("localhost")),
             (&[("SERVER_NAME", ""), ("HTTP_HOST", "x.org:81")], "SERVER_NAME", Some("x.org")),
+            (&[("SERVER_NAME", "x.org:81")], "SERVER_NAME", Some("x.org")),
+            (&[("SERVER_NAME", "fe80::1")], "SERVER_NAME", Some("fe80::1")),
             (&[("SERVER_NAME", "y"), ("HTTP_HOST", "x.org:81")], "SERVER_NAME", Some("y")),
             (&[("HTTP_HOST", "[::1]:8080")], "SERVER_NAME", Some("[::1]")),
             (&[("HTTP_HOST", "[::1]")], "SERVER_NAME", Some("[::1]")),
