@@ -1,0 +1,56 @@
+//! The example configurations, made ready to boot.
+//!
+//! What a user would change is changed here, and nothing else: the address to
+//! listen on, flupd's socket and the site's directory. Besides, a directive that
+//! stands commented out can be switched on. Each change must find its text, so
+//! an example cannot drift away from its tests.
+
+use std::fs;
+use std::path::Path;
+
+use super::source;
+
+/// The text of an example file with the user's changes made.
+pub struct Example {
+    name: String,
+    text: String,
+}
+
+impl Example {
+    /// Reads a file of the source tree, as `nginx-examples/fastcgi.conf`.
+    pub fn open(name: &str) -> Self {
+        let text = fs::read_to_string(source(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        Self { name: name.to_owned(), text }
+    }
+
+    /// nginx listens on this port of 127.0.0.1.
+    pub fn listen(self, port: u16) -> Self {
+        self.replace("listen 80;", &format!("listen 127.0.0.1:{port};"))
+    }
+
+    /// flupd's unix socket.
+    pub fn socket(self, path: &Path) -> Self {
+        self.replace("/run/flupd/app.sock", path.to_str().unwrap())
+    }
+
+    /// The site's directory.
+    pub fn site(self, path: &Path) -> Self {
+        self.replace("/srv/mysite", path.to_str().unwrap())
+    }
+
+    /// Takes the `#` off a directive that stands commented out.
+    pub fn uncomment(self, directive: &str) -> Self {
+        self.replace(&format!("#{directive}"), directive)
+    }
+
+    /// The text as it is now.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn replace(mut self, old: &str, new: &str) -> Self {
+        assert!(self.text.contains(old), "{} no longer says {old:?}", self.name);
+        self.text = self.text.replace(old, new);
+        self
+    }
+}

@@ -1,0 +1,211 @@
+//! flupd itself: the binary under test, started as a user starts it.
+
+use std::fs;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::process::Process;
+use super::{temp_dir, wait};
+
+/// The binary that cargo has built for these tests.
+pub const FLUPD: &str = env!("CARGO_BIN_EXE_flupd");
+
+/// A `flupd` command, with everything a test needs checked once.
+pub fn command() -> Command {
+    static CHECKED: OnceLock<()> = OnceLock::new();
+    CHECKED.get_or_init(|| {
+        let worker = Path::new(FLUPD).with_file_name("libflupd_worker.so");
+        assert!(
+            worker.exists(),
+            "{} is missing, for `cargo test` does not build it: \
+             run `make test`, or `cargo build --workspace` first",
+            worker.display()
+        );
+    });
+    let mut command = Command::new(FLUPD);
+    // The tests' own environment must not decide which Python runs.
+    command.env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
+    command
+}
+
+/// `flupd serve APP`, being put together.
+pub struct Serve {
+    command: Command,
+    dir: TempDir,
+}
+
+impl Serve {
+    /// Serves `app` with one worker of two threads, enough for most tests and
+    /// quick to start; `--workers` and `--threads` can be given again.
+    pub fn app(app: &str) -> Self {
+        let mut serve = Self::bare(&["serve", app]);
+        serve.command.args(["--workers", "1", "--threads", "2"]);
+        serve
+    }
+
+    /// `flupd` with these arguments and no others.
+    pub fn bare(args: &[&str]) -> Self {
+        let dir = temp_dir();
+        let mut command = command();
+        command.current_dir(dir.path()).args(args);
+        Self { command, dir }
+    }
+
+    /// Adds arguments.
+    pub fn args<A: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Hands over a socket, or anything else, as file descriptor 0.
+    pub fn stdin(mut self, stdin: OwnedFd) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
+    /// The directory in which it will run, which lives as long as flupd does.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts it on the FastCGI socket [`Flupd::socket`], and returns when that
+    /// accepts connections.
+    pub fn on_fastcgi(self) -> Flupd {
+        self.on("--fastcgi")
+    }
+
+    /// Starts it on the SCGI socket [`Flupd::socket`], and returns when that
+    /// accepts connections.
+    pub fn on_scgi(self) -> Flupd {
+        self.on("--scgi")
+    }
+
+    fn on(self, option: &str) -> Flupd {
+        let address = format!("unix:{}/app.sock", self.dir().display());
+        let mut flupd = self.args([option, &address]).start();
+        flupd.wait_until_accepting(&address);
+        flupd
+    }
+
+    /// Starts it and returns at once.
+    pub fn start(mut self) -> Flupd {
+        let log = self.dir.path().join("flupd.log");
+        let process = Process::start("flupd", &mut self.command, log);
+        Flupd { process, dir: self.dir }
+    }
+
+    /// Runs a flupd that is to fail at start: its exit code and its output.
+    pub fn refused(self) -> (Option<i32>, String) {
+        let mut flupd = self.start();
+        let status = flupd.wait();
+        (status.code(), flupd.log())
+    }
+}
+
+/// A flupd that runs.
+pub struct Flupd {
+    process: Process,
+    // Last, so that it goes after the process.
+    dir: TempDir,
+}
+
+impl Flupd {
+    /// The unix socket of [`Serve::on_fastcgi`] and [`Serve::on_scgi`].
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("app.sock")
+    }
+
+    /// The same in the way addresses are written.
+    pub fn address(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    /// A path in the directory in which it runs, for a file that app and test both know.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A connection to its socket, with a deadline on reads.
+    pub fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect(self.socket()).unwrap();
+        stream.set_read_timeout(Some(wait::DEADLINE)).unwrap();
+        stream
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Waits until its log has this text in it.
+    pub fn wait_for_log(&self, text: &str) {
+        wait::until(&format!("flupd logs {text:?}"), || self.log().contains(text));
+    }
+
+    /// Waits until `unix:PATH` or `HOST:PORT` accepts a connection.
+    pub fn wait_until_accepting(&mut self, address: &str) {
+        wait::until(&format!("flupd accepts connections on {address}"), || {
+            if let Some(status) = self.process.ended() {
+                panic!("flupd ended with {status}");
+            }
+            match address.strip_prefix("unix:") {
+                Some(path) => UnixStream::connect(path).is_ok(),
+                None => TcpStream::connect(address).is_ok(),
+            }
+        });
+    }
+
+    /// Sends a signal to the supervisor.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// The supervisor's process id.
+    pub fn pid(&self) -> rustix::process::Pid {
+        self.process.pid()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        self.process.wait()
+    }
+
+    /// The process ids of the supervisor and everything it has started.
+    pub fn tree(&self) -> Vec<i32> {
+        let mut tree = vec![self.process.pid().as_raw_nonzero().get()];
+        let parents: Vec<(i32, i32)> = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter_map(|pid: i32| Some((pid, parent(pid)?)))
+            .collect();
+        let mut at = 0;
+        while let Some(&pid) = tree.get(at) {
+            tree.extend(parents.iter().filter(|(_, parent)| *parent == pid).map(|(pid, _)| pid));
+            at += 1;
+        }
+        tree
+    }
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}

@@ -1,0 +1,157 @@
+//! The web servers in front of flupd, as one table that every case runs on.
+
+use std::net::{SocketAddr, TcpStream};
+
+use tempfile::TempDir;
+
+use super::example::Example;
+use super::flupd::{Flupd, Serve};
+use super::http::{Request, Response};
+use super::process::Process;
+use super::{app, lighttpd, nginx, wait};
+
+/// A web server and the way in which it speaks to flupd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// nginx, a FastCGI connection per request.
+    NginxFastcgi,
+    /// nginx, FastCGI connections kept open.
+    NginxKeepConn,
+    /// nginx, FastCGI, uploads handed on while they come in.
+    NginxUnbuffered,
+    /// nginx, SCGI.
+    NginxScgi,
+    /// lighttpd, FastCGI.
+    LighttpdFastcgi,
+    /// lighttpd, SCGI.
+    LighttpdScgi,
+}
+
+impl Front {
+    /// Whether it speaks FastCGI, and not SCGI.
+    pub fn is_fastcgi(self) -> bool {
+        !matches!(self, Self::NginxScgi | Self::LighttpdScgi)
+    }
+
+    /// Whether it is nginx, and not lighttpd.
+    pub fn is_nginx(self) -> bool {
+        !matches!(self, Self::LighttpdFastcgi | Self::LighttpdScgi)
+    }
+
+    /// Serves one of the test apps.
+    pub fn serve(self, name: &str) -> Site {
+        self.serve_with(Serve::app(&app(name)))
+    }
+
+    /// Serves with these settings; the socket is added here.
+    pub fn serve_with(self, serve: Serve) -> Site {
+        let flupd = if self.is_fastcgi() { serve.on_fastcgi() } else { serve.on_scgi() };
+        let socket = flupd.socket();
+        let nginx_on = |name: &str, directives: &[&str]| {
+            nginx::start(|port| {
+                let example = Example::open(name).listen(port).socket(&socket);
+                directives.iter().fold(example, |example, line| example.uncomment(line))
+            })
+        };
+        let lighttpd_on = |name: &str| lighttpd::start(&Example::open(name).socket(&socket));
+        let web = match self {
+            Self::NginxFastcgi => nginx_on("nginx-examples/fastcgi.conf", &[]),
+            Self::NginxKeepConn => nginx_on("nginx-examples/fastcgi-keepconn.conf", &[]),
+            Self::NginxUnbuffered => {
+                nginx_on("nginx-examples/fastcgi.conf", &["fastcgi_request_buffering off;"])
+            }
+            Self::NginxScgi => nginx_on("nginx-examples/scgi.conf", &[]),
+            Self::LighttpdFastcgi => lighttpd_on("lighttpd-examples/fastcgi.conf"),
+            Self::LighttpdScgi => lighttpd_on("lighttpd-examples/scgi.conf"),
+        };
+        Site { web, flupd }
+    }
+}
+
+/// flupd behind a web server. The web server goes first when both are dropped.
+pub struct Site {
+    pub web: WebServer,
+    pub flupd: Flupd,
+}
+
+impl Site {
+    /// The answer to a GET.
+    pub fn get(&self, target: &str) -> Response {
+        self.send(&Request::get(target))
+    }
+
+    /// The answer to a request, whole.
+    pub fn send(&self, request: &Request) -> Response {
+        request.send(self.web.address()).unwrap_or_else(|e| panic!("{request:?}: {e}"))
+    }
+}
+
+/// A web server that runs.
+pub struct WebServer {
+    process: Process,
+    address: SocketAddr,
+    error_log: Box<dyn Fn() -> String + Sync + Send>,
+    // Last, so that it goes after the process.
+    _dir: TempDir,
+}
+
+impl WebServer {
+    /// Takes charge of a process just started; returns when it accepts connections.
+    pub fn started(
+        mut process: Process,
+        dir: TempDir,
+        address: SocketAddr,
+        error_log: impl Fn() -> String + Sync + Send + 'static,
+    ) -> Self {
+        wait::until("the web server accepts connections", || {
+            if let Some(status) = process.ended() {
+                panic!("the web server ended ({status}): {}{}", process.log(), error_log());
+            }
+            TcpStream::connect(address).is_ok()
+        });
+        Self { process, address, error_log: Box::new(error_log), _dir: dir }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What stands in its error log.
+    pub fn error_log(&self) -> String {
+        (self.error_log)()
+    }
+}
+
+impl Drop for WebServer {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- error log of process {:?}\n{}", self.process.pid(), self.error_log());
+        }
+    }
+}
+
+/// Makes of each case function a test per web server: `CASE::SERVER`.
+///
+/// `on_servers! { all: a, b; fastcgi: c }`
+macro_rules! on_servers {
+    ($(all: $($all:ident),+ $(,)?;)? $(fastcgi: $($fastcgi:ident),+ $(,)?;)?) => {
+        mod on {
+            $($(mod $all {
+                on_servers!(@test $all: NginxFastcgi nginx_fastcgi, NginxKeepConn nginx_keep_conn,
+                    NginxUnbuffered nginx_unbuffered, NginxScgi nginx_scgi,
+                    LighttpdFastcgi lighttpd_fastcgi, LighttpdScgi lighttpd_scgi);
+            })+)?
+            $($(mod $fastcgi {
+                on_servers!(@test $fastcgi: NginxFastcgi nginx_fastcgi, NginxKeepConn nginx_keep_conn,
+                    NginxUnbuffered nginx_unbuffered, LighttpdFastcgi lighttpd_fastcgi);
+            })+)?
+        }
+    };
+    (@test $case:ident: $($front:ident $name:ident),+) => {
+        $(#[test]
+        fn $name() {
+            super::super::$case($crate::harness::front::Front::$front);
+        })+
+    };
+}

@@ -1,0 +1,39 @@
+//! What the tests stand on: processes that clean up after themselves, the
+//! example configurations booted for real, and small clients.
+
+pub mod apache;
+pub mod digest;
+pub mod example;
+pub mod fcgi;
+pub mod flupd;
+#[macro_use]
+pub mod front;
+pub mod http;
+pub mod lighttpd;
+pub mod nginx;
+pub mod ports;
+pub mod process;
+pub mod python;
+pub mod wait;
+
+use std::path::{Path, PathBuf};
+
+/// The path of a file of the source tree.
+pub fn source(path: impl AsRef<Path>) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The path of one of the test apps.
+pub fn app(name: &str) -> String {
+    source("tests/apps").join(name).to_str().unwrap().to_owned()
+}
+
+/// A new temporary directory, with a path short enough for a unix socket in it.
+pub fn temp_dir() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("flupd-test-").tempdir().expect("a temporary directory")
+}
+
+/// Whether the tests run as root: the web servers then need to be told a user.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

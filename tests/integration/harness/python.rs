@@ -1,0 +1,87 @@
+//! The Pythons of this machine.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::source;
+
+/// The versions that flupd supports.
+const MINORS: std::ops::RangeInclusive<u32> = 9..=13;
+
+/// An interpreter that runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Interpreter {
+    /// As 3.11.2.
+    pub version: String,
+    /// `sys.executable`.
+    pub path: PathBuf,
+}
+
+/// Every supported interpreter: `python3.9` to `python3.13` and `python3` on PATH,
+/// those of pyenv, and the system's.
+pub fn interpreters() -> Vec<Interpreter> {
+    let mut candidates = vec![PathBuf::from("/usr/bin/python3"), PathBuf::from("python3")];
+    for directory in env::split_paths(&env::var_os("PATH").unwrap_or_default()) {
+        candidates.extend(MINORS.map(|minor| directory.join(format!("python3.{minor}"))));
+    }
+    if let Some(home) = env::var_os("HOME") {
+        let versions = Path::new(&home).join(".pyenv/versions");
+        candidates.extend(
+            fs::read_dir(versions)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|e| e.path().join("bin/python")),
+        );
+    }
+    let mut found = BTreeMap::new();
+    for interpreter in candidates.iter().filter_map(|path| look(path)) {
+        // One of several names for the same file is enough.
+        let file = fs::canonicalize(&interpreter.path).unwrap();
+        found.entry(file).or_insert(interpreter);
+    }
+    let mut found: Vec<_> = found.into_values().collect();
+    found.sort();
+    found
+}
+
+fn look(path: &Path) -> Option<Interpreter> {
+    let script = "import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.executable)";
+    let output = Command::new(path)
+        .args(["-c", script])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (version, path) = text.trim_end().split_once('\n')?;
+    let minor: u32 = version.strip_prefix("3.")?.split('.').next()?.parse().ok()?;
+    MINORS
+        .contains(&minor)
+        .then(|| Interpreter { version: version.to_owned(), path: PathBuf::from(path) })
+}
+
+/// Makes a virtualenv without pip in `dir`, which takes a fraction of a second.
+pub fn virtualenv(interpreter: &Path, dir: &Path) {
+    let output = Command::new(interpreter)
+        .args(["-m", "venv", "--without-pip"])
+        .arg(dir)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The virtualenv with Django and Flask, which `make venv` makes.
+pub fn frameworks() -> PathBuf {
+    let path = source("target/venv");
+    assert!(
+        path.join(".stamp").exists(),
+        "the virtualenv with Django and Flask is missing: run `make test`, or `make venv` first"
+    );
+    path
+}

@@ -1,0 +1,24 @@
+//! flupd from the user's end: the real daemon, real web servers, real Pythons.
+//!
+//! One binary, so that all tests run side by side. Each test starts its own
+//! processes in its own temporary directory, on free ports of 127.0.0.1, and
+//! stops them again, also when it fails. Nothing here waits for a fixed time:
+//! tests wait for what they expect, up to a long deadline.
+// This whole crate is test code, so the exemptions for tests hold everywhere.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
+#[macro_use]
+mod harness;
+
+mod apache;
+mod app_loading;
+mod crashes;
+mod frameworks;
+mod interpreters;
+mod limits;
+mod listeners;
+mod raw_fastcgi;
+mod raw_scgi;
+mod request_command;
+mod servers;
+mod shutdown;
