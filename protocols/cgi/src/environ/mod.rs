@@ -10,8 +10,9 @@ mod uri;
 
 use std::borrow::Cow;
 
-use given::Given;
 use memchr::memchr2;
+
+use given::Given;
 use uri::RequestUri;
 
 use crate::Params;
@@ -48,9 +49,8 @@ pub enum EnvironError {
 /// - REQUEST_METHOD, QUERY_STRING, SERVER_NAME, SERVER_PORT and SERVER_PROTOCOL
 ///   are always there.
 ///
-/// The order: what is always there first, each at a fixed place, then the rest
-/// in an order that
-/// depends on their names alone.
+/// What is always there comes first, each at a fixed place; the rest follows in
+/// an order that depends on the names alone.
 ///
 /// ```
 /// use cgi::{Params, environ};
