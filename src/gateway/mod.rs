@@ -24,8 +24,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use flupd_channel::gateway::Port;
+use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
 use self::connection::Shared;
@@ -51,10 +52,9 @@ pub(crate) fn run(control: OwnedFd) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
-        .build()
+        .build_local(LocalOptions::default())
         .context("the gateway's runtime can't start")?;
-    let local = LocalSet::new();
-    let done = local.block_on(&runtime, serve(control));
+    let done = runtime.block_on(serve(control));
     // A spool write that still runs has nobody to wait for it.
     runtime.shutdown_background();
     done

@@ -55,7 +55,9 @@ impl Assembly {
     /// # Errors
     /// A [`Refusal`] when `CONTENT_LENGTH` is no number or over the limit.
     pub(super) fn new(params: Params, limits: &Limits) -> Result<Self, Refusal> {
-        let promised = match params.get(b"CONTENT_LENGTH") {
+        // Of repeated params the last one counts, here as in the environ.
+        let lengths = params.iter().filter(|(name, _)| *name == b"CONTENT_LENGTH");
+        let promised = match lengths.last().map(|(_, value)| value) {
             // Caddy says -1 for a chunked upload, nginx the empty string.
             None | Some(b"" | b"-1") => None,
             Some(digits) => Some(number(digits).ok_or_else(|| {
@@ -155,6 +157,22 @@ mod tests {
         for bad in [&b"+3"[..], b"3 ", b"0x3", b"-2", b"99999999999999999999"] {
             assert_eq!(status(whole(bad, b"abc").await), 400, "{bad:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn of_two_lengths_the_last_counts() {
+        let params: Params = [
+            (&b"REQUEST_METHOD"[..], &b"POST"[..]),
+            (b"CONTENT_LENGTH", b""),
+            (b"CONTENT_LENGTH", b"3"),
+        ]
+        .into_iter()
+        .collect();
+        let mut assembly = Assembly::new(params, &Limits::default()).unwrap();
+        assembly.body(b"abc").unwrap();
+        let request = assembly.finish(None).await.unwrap();
+        let lengths = request.params.iter().filter(|(name, _)| *name == b"CONTENT_LENGTH");
+        assert_eq!(lengths.map(|(_, value)| value).collect::<Vec<_>>(), [b"3"]);
     }
 
     #[tokio::test]
