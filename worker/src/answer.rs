@@ -2,14 +2,14 @@
 
 use std::io;
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyIterator, PyList, PyString, PyTuple};
 
 use crate::exchange::{Exchange, Link, Sent};
 use crate::file_wrapper::{FileWrapper, PlainFile};
 use crate::fork::leave_if_child;
 use crate::gate;
-use crate::leaving::Leaving;
 use crate::start_response::chunk;
 
 /// Bodies up to this size are queued without letting go of the interpreter: the
@@ -39,7 +39,6 @@ impl From<PyErr> for Stop {
 pub(crate) fn send(
     py: Python<'_>,
     exchange: &Exchange,
-    leaving: &Leaving,
     result: &Bound<'_, PyAny>,
 ) -> Result<(), Stop> {
     if let Ok(list) = result.cast_exact::<PyList>() {
@@ -51,9 +50,9 @@ pub(crate) fn send(
     if let Ok(wrapper) = result.cast_exact::<FileWrapper>()
         && let Some(file) = wrapper.get().plain_file(py)?
     {
-        return gate::detached(py, || send_file(exchange, leaving, file));
+        return gate::detached(py, || send_file(exchange, file));
     }
-    send_iterable(py, exchange, leaving, result)
+    send_iterable(py, exchange, result)
 }
 
 /// All chunks are there: the length is known, and they go out together.
@@ -82,15 +81,32 @@ fn send_sequence<'py>(
     }
 }
 
+/// `iter()`, with clear words for what is returned by mistake most often.
+fn iterate<'py>(result: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyIterator>> {
+    let wrong = |hint: &str| {
+        let kind = result.get_type().name()?;
+        Err(PyTypeError::new_err(format!(
+            "the app returned {kind}, not an iterable of bytes{hint}"
+        )))
+    };
+    if result.is_none() {
+        return wrong("");
+    }
+    if result.is_instance_of::<PyBytes>() || result.is_instance_of::<PyString>() {
+        return wrong(": return [body]");
+    }
+    result.try_iter()
+}
+
 /// Each chunk goes out as it comes.
 fn send_iterable(
     py: Python<'_>,
     exchange: &Exchange,
-    leaving: &Leaving,
     iterable: &Bound<'_, PyAny>,
 ) -> Result<(), Stop> {
-    let mut chunks = iterable.try_iter()?;
-    leave_if_child(py, &Ok(()));
+    let chunks = iterate(iterable);
+    leave_if_child(py, &chunks);
+    let mut chunks = chunks?;
     loop {
         let next = chunks.next().transpose();
         leave_if_child(py, &next);
@@ -106,7 +122,7 @@ fn send_iterable(
                         return Ok(sent);
                     }
                 }
-                Ok(wanted(link, leaving))
+                Ok(wanted(link))
             })
         })?;
         if !go_on(sent)? {
@@ -116,7 +132,7 @@ fn send_iterable(
 }
 
 /// Reads and sends without Python.
-fn send_file(exchange: &Exchange, leaving: &Leaving, mut file: PlainFile) -> Result<(), Stop> {
+fn send_file(exchange: &Exchange, mut file: PlainFile) -> Result<(), Stop> {
     let mut buffer = Vec::new();
     locked(exchange, |link| link.head(Some(file.length)).map_err(|_| Stop::NotStarted))?;
     loop {
@@ -130,7 +146,7 @@ fn send_file(exchange: &Exchange, leaving: &Leaving, mut file: PlainFile) -> Res
             }
             let sent = link.body(block);
             link.flush();
-            Ok(if sent == Sent::Yes { wanted(link, leaving) } else { sent })
+            Ok(if sent == Sent::Yes { wanted(link) } else { sent })
         })?;
         if !go_on(sent)? {
             return Ok(());
@@ -138,12 +154,10 @@ fn send_file(exchange: &Exchange, leaving: &Leaving, mut file: PlainFile) -> Res
     }
 }
 
-/// Whether anybody waits for what follows. Once the worker leaves, its ports
-/// can't say.
-fn wanted(link: &mut Link, leaving: &Leaving) -> Sent {
-    // What has fulfilled its Content-Length is only asked whether it ends.
-    let ask = !link.response.fulfilled() && !leaving.begun();
-    if ask && link.cancelled() { Sent::Gone } else { Sent::Yes }
+/// Whether anybody waits for what follows. An app that has fulfilled its
+/// Content-Length is only asked whether that was all.
+fn wanted(link: &mut Link) -> Sent {
+    if !link.response.fulfilled() && link.cancelled() { Sent::Gone } else { Sent::Yes }
 }
 
 const fn go_on(sent: Sent) -> Result<bool, Stop> {

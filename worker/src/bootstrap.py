@@ -1,5 +1,5 @@
 # Run by the user's own interpreter: PYTHON -c BOOTSTRAP /path/to/libflupd_worker.so
-# What it defines stays inside the function, so that `__main__` is empty.
+# A function, so that nothing of it stands about in `__main__`.
 def bootstrap():
     import sys
     from importlib.machinery import ExtensionFileLoader, ModuleSpec
@@ -8,14 +8,13 @@ def bootstrap():
     sys.argv[:] = ["flupd"]
     if sys.path[:1] == [""]:  # from -c; the worker puts the app's directory there
         del sys.path[0]
+    del globals()["bootstrap"]
 
     loader = ExtensionFileLoader("flupd_worker", library)
     worker = loader.create_module(ModuleSpec("flupd_worker", loader, origin=library))
     loader.exec_module(worker)
     sys.modules.pop("flupd_worker", None)
-    return worker.main()
+    sys.exit(worker.main())
 
 
-import sys  # noqa: E402
-
-sys.exit(bootstrap())
+bootstrap()

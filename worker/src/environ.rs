@@ -13,7 +13,10 @@ use crate::input::Input;
 use crate::latin1;
 
 /// How many names are remembered. Clients invent header names at will.
-const MOST_NAMES: usize = 1024;
+const MOST_NAMES: usize = 512;
+
+/// The longest name that is remembered, in bytes.
+const LONGEST_NAME: usize = 128;
 
 /// The keys that are the same in every environ of this worker.
 pub(crate) fn template(
@@ -61,6 +64,10 @@ impl Environs {
     ) -> PyResult<Bound<'py, PyDict>> {
         let environ = self.template.bind(py).copy()?;
         for (place, (name, value)) in params.iter().enumerate() {
+            // These are ours, whatever a web server is told to send.
+            if name.starts_with(b"wsgi.") {
+                continue;
+            }
             let name = self.name(py, place, name)?;
             environ.set_item(name, latin1::decode(py, value)?)?;
         }
@@ -76,27 +83,32 @@ impl Environs {
         py: Python<'py>,
         place: usize,
         name: &[u8],
-    ) -> PyResult<&Bound<'py, PyString>> {
-        if self.guesses.get(place).is_none_or(|guess| *guess.bytes != *name) {
-            let text = self.remembered(py, name)?;
-            let guess = Name { bytes: name.into(), text };
-            match self.guesses.get_mut(place) {
-                Some(old) => *old = guess,
-                None => self.guesses.push(guess),
-            }
+    ) -> PyResult<Bound<'py, PyString>> {
+        if let Some(guess) = self.guesses.get(place)
+            && *guess.bytes == *name
+        {
+            return Ok(guess.text.bind(py).clone());
         }
-        Ok(self.guesses[place].text.bind(py))
-    }
-
-    fn remembered(&mut self, py: Python<'_>, name: &[u8]) -> PyResult<Py<PyString>> {
         if let Some(text) = self.names.get(name) {
-            return Ok(text.clone_ref(py));
+            let text = text.bind(py).clone();
+            self.guess(place, name, &text);
+            return Ok(text);
         }
-        let text = latin1::decode(py, name)?.unbind();
-        if self.names.len() < MOST_NAMES {
-            self.names.insert(name.into(), text.clone_ref(py));
+        let text = latin1::decode(py, name)?;
+        if self.names.len() < MOST_NAMES && name.len() <= LONGEST_NAME {
+            self.names.insert(name.into(), text.clone().unbind());
         }
         Ok(text)
+    }
+
+    /// Expects a remembered name in this place next time.
+    fn guess(&mut self, place: usize, name: &[u8], text: &Bound<'_, PyString>) {
+        let guess = Name { bytes: name.into(), text: text.clone().unbind() };
+        if let Some(old) = self.guesses.get_mut(place) {
+            *old = guess;
+        } else if place == self.guesses.len() && place < MOST_NAMES {
+            self.guesses.push(guess);
+        }
     }
 }
 

@@ -38,6 +38,8 @@ use flupd_channel::startup::{WorkerStatus, receive_config, send_status};
 use flupd_channel::worker::Port;
 use pyo3::prelude::*;
 
+use crate::threads::Threads;
+
 /// The Python program that starts a worker: `PYTHON -c BOOTSTRAP LIBRARY`, with
 /// the socket to the supervisor on descriptor
 /// [`STATUS_FD`](flupd_channel::startup::STATUS_FD).
@@ -59,16 +61,18 @@ fn main(py: Python<'_>) -> PyResult<i32> {
         io::Error::new(error.kind(), format!("{why}: {error}"))
     })?;
     let Some((config, ports)) = py.detach(|| receive_config(&socket))? else { return Ok(0) };
-    let ports: Vec<Port> = ports.into_iter().map(Port::new).collect();
     title::set(&format!("flupd: worker {} ({})", config.worker, config.app));
-    let started = startup::start(py, &config);
-    let status = match &started {
-        Ok(app) => WorkerStatus::Ready { python: startup::python_version(), app: app.name.clone() },
-        Err(error) => WorkerStatus::Failed { error: error.clone() },
+    let ports: Vec<Port> = ports.into_iter().map(Port::new).collect();
+    let started = startup::start(py, &config).and_then(|app| {
+        let threads = Threads::new(py, &app.callable, config.multiprocess, ports);
+        Ok((app.name, threads.map_err(|error| failure::traceback(py, &error))?))
+    });
+    let (status, threads) = match started {
+        Ok((app, threads)) => {
+            (WorkerStatus::Ready { python: startup::python_version(), app }, Some(threads))
+        }
+        Err(error) => (WorkerStatus::Failed { error }, None),
     };
     py.detach(|| send_status(&socket, &status))?;
-    match started {
-        Ok(app) => threads::run(py, &app.callable, config.multiprocess, ports),
-        Err(_) => Ok(1),
-    }
+    threads.map_or(Ok(1), |threads| threads.serve(py))
 }

@@ -44,7 +44,11 @@ fn import<'py>(py: Python<'py>, name: &str) -> Result<Bound<'py, PyModule>, Stri
             let path = py.import("sys").and_then(|sys| sys.getattr("path"));
             let path = path.and_then(|path| path.repr()).map(|path| lossy(&path));
             let path = path.unwrap_or_default();
-            format!("{}; sys.path is {path}", lossy_message(py, &error, name))
+            let mut text = format!("the module {name} was not found: {}", message(py, &error));
+            if name.ends_with(".wsgi") {
+                text += &format!(", nor a file {name} in {}", here());
+            }
+            format!("{text}; sys.path is {path}")
         } else {
             broken(py, &error, &format!("importing {name}"))
         }
@@ -61,9 +65,12 @@ fn is_missing(py: Python<'_>, error: &PyErr, name: &str) -> bool {
     name == missing || name.strip_prefix(&missing).is_some_and(|rest| rest.starts_with('.'))
 }
 
-fn lossy_message(py: Python<'_>, error: &PyErr, name: &str) -> String {
-    let message = error.value(py).str().map(|text| lossy(&text)).unwrap_or_default();
-    format!("the module {name} was not found: {message}")
+fn message(py: Python<'_>, error: &PyErr) -> String {
+    error.value(py).str().map(|text| lossy(&text)).unwrap_or_default()
+}
+
+fn here() -> String {
+    std::env::current_dir().unwrap_or_default().display().to_string()
 }
 
 fn broken(py: Python<'_>, error: &PyErr, doing: &str) -> String {
@@ -76,8 +83,7 @@ fn broken(py: Python<'_>, error: &PyErr, doing: &str) -> String {
 fn run_file<'py>(py: Python<'py>, path: &Path) -> Result<Bound<'py, PyModule>, String> {
     let shown = path.display();
     let path = path.canonicalize().map_err(|error| {
-        let here = std::env::current_dir().unwrap_or_default();
-        format!("the file {shown} can't be read: {error} (the directory is {})", here.display())
+        format!("the file {shown} can't be read: {error} (the directory is {})", here())
     })?;
     if !path.is_file() {
         return Err(format!("{shown} is not a file"));

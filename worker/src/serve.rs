@@ -43,7 +43,8 @@ impl Server {
     ) -> Option<(Port, Outcome)> {
         let Request { params, body } = request;
         let head_request = params.get(b"REQUEST_METHOD") == Some(b"HEAD");
-        let exchange = Arc::new(Exchange::new(port, Response::new(head_request)));
+        let response = Response::new(head_request);
+        let exchange = Arc::new(Exchange::new(port, response, Arc::clone(&self.leaving)));
         let answered = self.call(py, &params, body, &exchange);
         let verdict = self.judge(py, answered);
         let mut link = exchange.take(py)?;
@@ -69,7 +70,7 @@ impl Server {
         let result = self.app.bind(py).call1((environ, start_response));
         leave_if_child(py, &result);
         let result = result?;
-        let answered = answer::send(py, exchange, &self.leaving, &result);
+        let answered = answer::send(py, exchange, &result);
         let closed = close(&result);
         leave_if_child(py, &closed);
         match closed {

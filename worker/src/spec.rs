@@ -44,8 +44,8 @@ impl AppSpec {
             Some((place, object)) => (place, Some(Object::parse(text, object)?)),
             None => (text, None),
         };
-        let source = [".py", ".wsgi"].iter().any(|end| place.ends_with(end));
-        if place.contains('/') || source || is_file(Path::new(place)) {
+        // `package.wsgi` is a module where there is no such file; `py` never is.
+        if place.contains('/') || place.ends_with(".py") || is_file(Path::new(place)) {
             return Ok(Self { place: Place::File(place.into()), object });
         }
         if place.split('.').all(is_identifier) {
@@ -95,7 +95,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<AppSpec, SpecError> {
-        AppSpec::parse(text, |path| path == Path::new("passenger") || path == Path::new("a:b"))
+        let files = ["passenger", "a:b", "site.wsgi"];
+        AppSpec::parse(text, |path| files.iter().any(|file| path == Path::new(file)))
     }
 
     fn object(path: &[&str], factory: bool) -> Option<Object> {
@@ -109,6 +110,9 @@ mod tests {
         for (text, place, object) in [
             ("app", module("app"), None),
             ("site.wsgi", file("site.wsgi"), None),
+            ("site.wsgi:app", file("site.wsgi"), object(&["app"], false)),
+            ("package.wsgi", module("package.wsgi"), None),
+            ("dir/x.wsgi", file("dir/x.wsgi"), None),
             ("a.b.c", module("a.b.c"), None),
             ("app:application", module("app"), object(&["application"], false)),
             ("app:a.b", module("app"), object(&["a", "b"], false)),

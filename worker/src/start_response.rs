@@ -33,7 +33,7 @@ impl StartResponse {
 
 #[pymethods]
 impl StartResponse {
-    #[pyo3(signature = (status, response_headers, exc_info=None, /))]
+    #[pyo3(signature = (status, response_headers, exc_info=None))]
     fn __call__(
         &self,
         py: Python<'_>,

@@ -21,82 +21,114 @@ use crate::serve::Server;
 use crate::signals::{Signals, Waited};
 use crate::{failure, gate};
 
-/// Serves requests until the gateway wants no more of this worker, or the app
-/// has asked to exit. Returns the process's exit code.
-pub(crate) fn run(
-    py: Python<'_>,
-    app: &Py<PyAny>,
-    multiprocess: bool,
-    ports: Vec<Port>,
-) -> PyResult<i32> {
-    let stoppers = ports.iter().map(Port::stopper).collect::<Result<_, _>>()?;
-    let leaving = Arc::new(Leaving::new(stoppers));
-    let template = environ::template(py, ports.len() > 1, multiprocess)?.unbind();
-    let no_input = Py::new(py, Input::empty())?;
-    let signals = Signals::new(py)?;
-    let mut threads: Vec<AppThread> = ports
-        .into_iter()
-        .map(|port| AppThread {
-            port,
-            server: Server {
-                app: app.clone_ref(py),
-                environs: Environs::new(template.clone_ref(py)),
-                no_input: no_input.clone_ref(py),
-                leaving: Arc::clone(&leaving),
-            },
-        })
-        .collect();
-    match threads.pop() {
-        Some(thread) if threads.is_empty() => thread.run(py, Some(&signals)),
-        last => {
-            threads.extend(last);
-            run_side_by_side(py, threads, &leaving, &signals)?;
-        }
-    }
-    signals.release(py)?;
-    Ok(leaving.code())
+/// The app threads of this worker, ready to serve.
+pub(crate) struct Threads {
+    leaving: Arc<Leaving>,
+    signals: Signals,
+    threads: Running,
 }
 
-fn run_side_by_side(
-    py: Python<'_>,
-    threads: Vec<AppThread>,
-    leaving: &Leaving,
-    signals: &Signals,
-) -> PyResult<()> {
+enum Running {
+    /// One, to be run by the main thread.
+    Here(AppThread),
+    /// Several, which run already.
+    Beside {
+        threads: Vec<Py<PyAny>>,
+        /// Counts those that have ended.
+        ended: Arc<OwnedFd>,
+    },
+}
+
+impl Threads {
+    /// Prepares one app thread for each port. Main thread only.
+    pub(crate) fn new(
+        py: Python<'_>,
+        app: &Py<PyAny>,
+        multiprocess: bool,
+        ports: Vec<Port>,
+    ) -> PyResult<Self> {
+        let stoppers = ports.iter().map(Port::stopper).collect::<Result<_, _>>()?;
+        let leaving = Arc::new(Leaving::new(stoppers));
+        let template = environ::template(py, ports.len() > 1, multiprocess)?.unbind();
+        let no_input = Py::new(py, Input::empty())?;
+        let signals = Signals::new(py)?;
+        let mut threads: Vec<AppThread> = ports
+            .into_iter()
+            .map(|port| AppThread {
+                port,
+                server: Server {
+                    app: app.clone_ref(py),
+                    environs: Environs::new(template.clone_ref(py)),
+                    no_input: no_input.clone_ref(py),
+                    leaving: Arc::clone(&leaving),
+                },
+            })
+            .collect();
+        let threads = match threads.pop() {
+            Some(only) if threads.is_empty() => Running::Here(only),
+            last => {
+                threads.extend(last);
+                start(py, threads)?
+            }
+        };
+        Ok(Self { leaving, signals, threads })
+    }
+
+    /// Serves until the gateway wants no more of this worker, or the app has
+    /// asked to exit. Returns the process's exit code.
+    pub(crate) fn serve(self, py: Python<'_>) -> PyResult<i32> {
+        let Self { leaving, signals, threads } = self;
+        match threads {
+            Running::Here(thread) => thread.run(py, Some(&signals)),
+            Running::Beside { threads, ended } => {
+                wait(py, &ended, threads.len() as u64, &signals, &leaving);
+                for thread in threads {
+                    // It is past its last request. Only a signal handler can
+                    // raise here, and it needn't be joined to go on.
+                    let joined = thread.bind(py).call_method0("join");
+                    joined.map_or_else(|error| obey(py, &error, &leaving), drop);
+                }
+            }
+        }
+        signals.release(py)?;
+        Ok(leaving.code())
+    }
+}
+
+fn start(py: Python<'_>, threads: Vec<AppThread>) -> PyResult<Running> {
     gate::enable();
-    let finished = Arc::new(
-        eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(std::io::Error::from)?,
-    );
-    let mut running = threads.len() as u64;
+    let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+    let ended = Arc::new(ended.map_err(std::io::Error::from)?);
     let class = py.import("threading")?.getattr("Thread")?;
     let mut started = Vec::with_capacity(threads.len());
     for (number, thread) in threads.into_iter().enumerate() {
-        let target = Target { thread: Mutex::new(Some((thread, Finish(Arc::clone(&finished))))) };
+        let target = Target { thread: Mutex::new(Some((thread, Ended(Arc::clone(&ended))))) };
         let options = PyDict::new(py);
         options.set_item("target", Bound::new(py, target)?)?;
         options.set_item("name", format!("flupd-{}", number + 1))?;
-        // A daemon, so that a thread that hangs in the app can't hold up an
-        // exit that another one asked for with os._exit or a signal.
+        // Should the main thread fail, the interpreter must not wait for them.
         options.set_item("daemon", true)?;
         let thread = class.call((), Some(&options))?;
         thread.call_method0("start")?;
-        started.push(thread);
+        started.push(thread.unbind());
     }
+    Ok(Running::Beside { threads: started, ended })
+}
+
+/// The main thread's part while others run the app: signal handlers.
+fn wait(py: Python<'_>, ended: &OwnedFd, count: u64, signals: &Signals, leaving: &Leaving) {
+    let mut running = count;
     while running > 0 {
-        match gate::detached(py, || signals.wait(finished.as_fd())) {
+        match gate::detached(py, || signals.wait(ended.as_fd())) {
             Waited::Signal => handle_signals(py, signals, leaving),
             Waited::Ready => {
                 let mut count = [0; 8];
-                if rustix::io::read(&*finished, &mut count).is_ok() {
+                if rustix::io::read(ended, &mut count).is_ok() {
                     running = running.saturating_sub(u64::from_ne_bytes(count));
                 }
             }
         }
     }
-    for thread in started {
-        thread.call_method0("join")?;
-    }
-    Ok(())
 }
 
 /// One port and what serves it.
@@ -159,39 +191,41 @@ fn next(
 /// Signal handlers that raise have nothing to interrupt here: it is said, and
 /// `SystemExit` is obeyed.
 fn handle_signals(py: Python<'_>, signals: &Signals, leaving: &Leaving) {
-    match signals.handle(py) {
-        Ok(()) => {}
-        Err(error) if error.is_instance_of::<PySystemExit>(py) => {
-            leaving.begin(exit_code(py, &error));
-        }
-        Err(error) => {
-            let traceback = failure::traceback(py, &error);
-            to_stderr(format!("a signal handler failed\n{traceback}\n").as_bytes());
-        }
+    if let Err(error) = signals.handle(py) {
+        obey(py, &error, leaving);
+    }
+}
+
+fn obey(py: Python<'_>, error: &PyErr, leaving: &Leaving) {
+    if error.is_instance_of::<PySystemExit>(py) {
+        leaving.begin(exit_code(py, error));
+    } else {
+        let traceback = failure::traceback(py, error);
+        to_stderr(format!("a signal handler failed\n{traceback}\n").as_bytes());
     }
 }
 
 /// What a `threading.Thread` runs.
 #[pyclass(frozen, module = "flupd_worker")]
 struct Target {
-    thread: Mutex<Option<(AppThread, Finish)>>,
+    thread: Mutex<Option<(AppThread, Ended)>>,
 }
 
 #[pymethods]
 impl Target {
     fn __call__(&self, py: Python<'_>) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((thread, finish)) = thread {
+        if let Some((thread, ended)) = thread {
             thread.run(py, None);
-            drop(finish);
+            drop(ended);
         }
     }
 }
 
 /// Tells the main thread that an app thread has ended, however it did.
-struct Finish(Arc<OwnedFd>);
+struct Ended(Arc<OwnedFd>);
 
-impl Drop for Finish {
+impl Drop for Ended {
     fn drop(&mut self) {
         // The counter can't overflow, so it never waits.
         let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());

@@ -2,5 +2,16 @@
 //! by the test. The apps are in `tests/apps`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod environ;
+mod errors;
+mod failures;
+mod files;
+mod input;
+mod leaving;
+mod loading;
+mod responses;
+mod signals;
 mod starting;
 mod support;
+mod threads;
+mod validator;

@@ -122,7 +122,7 @@ impl Answer {
     fn take(&mut self, reply: Reply) -> bool {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         match reply {
-            Reply::Head(head) => self.head = text(&head),
+            Reply::Head(head) => self.head = head.iter().copied().map(char::from).collect(),
             Reply::Body(part) => {
                 self.parts.push(part.len());
                 self.body.extend_from_slice(&part);

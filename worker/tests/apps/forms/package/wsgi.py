@@ -1,0 +1,1 @@
+from plain import application  # noqa: F401

@@ -1,0 +1,35 @@
+"""Signal handlers that were set at import."""
+
+import os
+import signal
+import sys
+
+from dispatch import by_path, ok
+
+HANDLED = []
+
+
+def on_usr1(number, frame):
+    HANDLED.append(number)
+    os.write(2, b"handled\n")
+
+
+def on_usr2(number, frame):
+    sys.exit(6)
+
+
+def on_hup(number, frame):
+    raise ValueError("from a handler")
+
+
+signal.signal(signal.SIGUSR1, on_usr1)
+signal.signal(signal.SIGUSR2, on_usr2)
+signal.signal(signal.SIGHUP, on_hup)
+
+
+def handled(environ, start_response):
+    ok(start_response)
+    return [str(len(HANDLED)).encode()]
+
+
+application = by_path(sys.modules[__name__])
