@@ -164,6 +164,11 @@ impl Link {
         }
     }
 
+    /// Whether error text waits for the end of its line.
+    pub(crate) const fn in_line(&self) -> bool {
+        !self.line.is_empty()
+    }
+
     /// Whether the client has gone. Does not wait.
     pub(crate) fn cancelled(&mut self) -> bool {
         // Once the worker leaves, its ports can't say.

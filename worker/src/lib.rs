@@ -19,6 +19,7 @@ mod file_wrapper;
 mod fork;
 mod gate;
 mod head;
+mod import;
 mod input;
 mod latin1;
 mod leaving;

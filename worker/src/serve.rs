@@ -17,6 +17,7 @@ use crate::errors::Errors;
 use crate::exchange::{Exchange, Link};
 use crate::failure;
 use crate::fork::leave_if_child;
+use crate::gate;
 use crate::head::Head;
 use crate::input::Input;
 use crate::leaving::{Leaving, exit_code};
@@ -48,8 +49,16 @@ impl Server {
         let answered = self.call(py, &params, body, &exchange);
         let verdict = self.judge(py, answered);
         let mut link = exchange.take(py)?;
-        let outcome = conclude(&mut link, verdict, &params);
-        link.end_line();
+        if matches!(verdict, Verdict::Answered) && !link.in_line() {
+            // Nothing to say that the port would not collect.
+            let outcome = conclude(&mut link, verdict, &params);
+            return Some((link.port, outcome));
+        }
+        let outcome = gate::detached(py, || {
+            let outcome = conclude(&mut link, verdict, &params);
+            link.end_line();
+            outcome
+        });
         Some((link.port, outcome))
     }
 

@@ -37,15 +37,18 @@ impl AppSpec {
     /// Takes a name apart. `is_file` says whether a path is a file, so that one
     /// without an extension is known from a module.
     pub(crate) fn parse(text: &str, is_file: impl Fn(&Path) -> bool) -> Result<Self, SpecError> {
-        if is_file(Path::new(text)) {
+        // A path may have a colon in it.
+        if text.contains(':') && is_file(Path::new(text)) {
             return Ok(Self { place: Place::File(text.into()), object: None });
         }
         let (place, object) = match text.rsplit_once(':') {
             Some((place, object)) => (place, Some(Object::parse(text, object)?)),
             None => (text, None),
         };
-        // `package.wsgi` is a module where there is no such file; `py` never is.
-        if place.contains('/') || place.ends_with(".py") || is_file(Path::new(place)) {
+        // `package.wsgi` is a module where there is no such file, and `app` is
+        // one where there is an app.py beside a file `app`.
+        let file = || is_file(Path::new(place)) && !is_file(Path::new(&format!("{place}.py")));
+        if place.contains('/') || place.ends_with(".py") || file() {
             return Ok(Self { place: Place::File(place.into()), object });
         }
         if place.split('.').all(is_identifier) {
@@ -95,7 +98,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<AppSpec, SpecError> {
-        let files = ["passenger", "a:b", "site.wsgi"];
+        let files = ["passenger", "a:b", "site.wsgi", "both", "both.py"];
         AppSpec::parse(text, |path| files.iter().any(|file| path == Path::new(file)))
     }
 
@@ -124,6 +127,9 @@ mod tests {
             ("passenger", file("passenger"), None),
             ("passenger:app", file("passenger"), object(&["app"], false)),
             ("a:b", file("a:b"), None),
+            ("both", module("both"), None),
+            ("both:app", module("both"), object(&["app"], false)),
+            ("./both", file("./both"), None),
             ("größe:äpp", module("größe"), object(&["äpp"], false)),
         ] {
             assert_eq!(parse(text), Ok(AppSpec { place, object }), "{text}");

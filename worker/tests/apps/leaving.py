@@ -46,6 +46,17 @@ def exits_in_close(environ, start_response):
     return Exits([b"whole"])
 
 
+def crashes(environ, start_response):
+    import ctypes
+
+    environ["wsgi.errors"].write("last words\n")
+    ctypes.string_at(0)
+
+
+def leaves_at_once(environ, start_response):
+    os._exit(8)
+
+
 def slow(environ, start_response):
     ok(start_response)
     time.sleep(0.5)

@@ -1,5 +1,6 @@
 //! Exits, forks, clients and gateways that go.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use flupd_channel::gateway::{Body, Reply};
@@ -28,6 +29,23 @@ fn an_exit_is_obeyed_with_its_code() {
             assert_eq!((status.code(), &*errors), (Some(code), stderr), "{python}: {case}");
             assert_eq!(stdout, "atexit ran\n", "{python}: the interpreter ends in order");
         }
+    }
+}
+
+#[test]
+fn a_crash_leaves_its_traces() {
+    for python in pythons() {
+        let mut worker = Start::app("leaving").ready(python);
+        let answer = worker.get("/crashes");
+        assert_eq!((&*answer.errors, answer.outcome), ("last words\n", None), "{python}");
+        let (status, _, stderr) = worker.ended();
+        assert_eq!(status.signal(), Some(11), "{python}");
+        assert!(stderr.contains("Segmentation fault"), "{python}: {stderr}");
+        assert!(stderr.contains("leaving.py\", line"), "{python}: {stderr}");
+
+        let mut worker = Start::app("leaving").ready(python);
+        assert_eq!(worker.get("/leaves_at_once").outcome, None);
+        assert_eq!(worker.ended().0.code(), Some(8), "{python}");
     }
 }
 

@@ -21,6 +21,7 @@ fn every_form_loads() {
             ("plain", "plain:application", "plain application"),
             ("only_app", "only_app:app", "app"),
             ("package", "package.wsgi:application", "plain application"),
+            ("loaded", "loaded:app", "app"),
             ("package.wsgi", "package.wsgi:application", "plain application"),
             ("package.wsgi:application", "package.wsgi:application", "plain application"),
             ("extra", "extra:application", "plain application"),
@@ -64,16 +65,26 @@ fn failures_say_what_was_tried() {
             ("exits", &["was ended by SystemExit\n", "SystemExit: not without its settings"]),
             ("plain:missing", &["plain has no attribute \"missing\"", names]),
             ("plain:Holder.no", &["plain.Holder has no attribute \"no\"", names]),
-            ("plain:number", &["plain:number is not callable, but a int"]),
-            ("plain:number()", &["plain:number(): the factory is not callable"]),
-            ("plain:make_none()", &["returned what is not callable, but a NoneType"]),
+            ("plain:number", &["plain:number is not callable: it is of the type int"]),
+            ("plain:number()", &["plain:number() is not callable: it is of the type int"]),
+            (
+                "plain:make_none()",
+                &["what plain:make_none() returned is not callable: it is of the type NoneType"],
+            ),
             (
                 "plain:make_with()",
                 &["calling plain:make_with() failed\nTypeError: make_with() missing 1"],
             ),
             ("plain:make_broken()", &["Traceback", "the factory's own fault"]),
             ("plain:make(1)", &["called without arguments"]),
-            ("nothing", &["tried nothing:application, nothing:app; it defines nothing"]),
+            (
+                "nothing",
+                &[
+                    "no app was found in nothing: tried nothing:application, nothing:app; it defines nothing",
+                ],
+            ),
+            ("library", &["tried library:application, library:app, library.wsgi;"]),
+            ("sick", &["importing sick.wsgi failed\nTraceback", "a sick wsgi module"]),
             ("lib/missing.py", &["the file lib/missing.py can't be read"]),
             ("./package", &["./package is not a file"]),
         ] {

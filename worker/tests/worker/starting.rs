@@ -59,6 +59,28 @@ fn the_process_is_as_the_app_expects_it() {
     }
 }
 
+#[test]
+fn a_virtualenv_brings_its_packages() {
+    for python in pythons() {
+        let dir = tempfile::tempdir().unwrap();
+        let venv = dir.path().join("venv");
+        let made = Command::new(&python.executable)
+            .args(["-m", "venv", "--without-pip"])
+            .arg(&venv)
+            .status()
+            .unwrap();
+        assert!(made.success(), "{python}");
+        let minor: Vec<&str> = python.version.split('.').take(2).collect();
+        let packages = venv.join(format!("lib/python{}/site-packages", minor.join(".")));
+        std::fs::copy(apps().join("hello.py"), packages.join("only_in_venv.py")).unwrap();
+        let inside = Python { executable: venv.join("bin/python"), ..python.clone() };
+        let start = Start { chdir: None, ..Start::app("only_in_venv") };
+        assert_eq!(start.ready(&inside).get("/").text(), "Hello, /\n", "{python}");
+        let WorkerStatus::Failed { error } = start.on(python).1 else { panic!("{python}") };
+        assert!(error.contains("only_in_venv was not found"), "{python}: {error}");
+    }
+}
+
 fn inherited_by(python: &Python) -> Vec<u32> {
     let ask = "import environs, json; print(json.dumps(environs.inheritable()))";
     let output = Command::new(&python.executable)

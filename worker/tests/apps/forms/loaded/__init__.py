@@ -1,0 +1,1 @@
+from plain import app  # noqa: F401
