@@ -4,12 +4,21 @@ so it is not used here: what counts is what flupd itself makes of them."""
 import ctypes
 import os
 import sys
+import time
+from urllib.parse import parse_qs
 
 PLAIN = [("Content-Type", "text/plain")]
 
 
 class Mishap(Exception):
     """A name that a test can look for in a log."""
+
+
+def wait_for_gate(environ):
+    """Returns once the test has created the file that the query names."""
+    gate = parse_qs(environ["QUERY_STRING"]).get("gate")
+    while gate and not os.path.exists(gate[0]):
+        time.sleep(0.005)
 
 
 def hello(environ, start_response):
@@ -31,12 +40,14 @@ def raises_in_iteration(environ, start_response):
 def raises_late(environ, start_response):
     start_response("200 OK", PLAIN + [("X-Accel-Buffering", "no")])
     yield b"begun\n" * 5000
+    wait_for_gate(environ)
     raise Mishap("after the head")
 
 
 def raises_late_with_length(environ, start_response):
-    start_response("200 OK", PLAIN + [("Content-Length", "1000000")])
+    start_response("200 OK", PLAIN + [("Content-Length", "1000000"), ("X-Accel-Buffering", "no")])
     yield b"begun\n" * 5000
+    wait_for_gate(environ)
     raise Mishap("after the head")
 
 
@@ -64,6 +75,7 @@ def restart_after_output(environ, start_response):
     """exc_info after the head has gone must raise that very exception."""
     write = start_response("200 OK", PLAIN + [("X-Accel-Buffering", "no")])
     write(b"begun\n" * 5000)
+    wait_for_gate(environ)
     try:
         raise Mishap("after the head")
     except Mishap:

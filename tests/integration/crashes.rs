@@ -50,7 +50,7 @@ fn sys_exit() {
     let site = Front::NginxFastcgi.serve("wrong.py");
     let answer = site.get("/sys-exit");
     assert!(matches!(answer.status, 500 | 502 | 503), "{answer:?}");
-    site.flupd.wait_for_log("SystemExit");
+    site.flupd.wait_for_log("sys.exit(3)");
     expect_recovery(&site);
 }
 

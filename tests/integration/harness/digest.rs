@@ -19,12 +19,14 @@ fn copy(source: &mut dyn Read, sink: &mut dyn Write) -> io::Result<u64> {
     let mut block = vec![0; 1 << 16];
     let mut length = 0;
     loop {
-        match source.read(&mut block)? {
-            0 => return Ok(length),
-            n => {
+        match source.read(&mut block) {
+            Ok(0) => return Ok(length),
+            Ok(n) => {
                 sink.write_all(&block[..n])?;
                 length += n as u64;
             }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -101,12 +101,14 @@ pub struct Record {
 /// As the stream's; `InvalidData` for a wrong version; `UnexpectedEof` when the
 /// connection ends inside a record.
 pub fn next(stream: &mut impl Read) -> io::Result<Option<Record>> {
-    let mut header = [0; 8];
-    if stream.read(&mut header[..1])? == 0 {
+    let mut header = Vec::new();
+    stream.by_ref().take(1).read_to_end(&mut header)?;
+    if header.is_empty() {
         return Ok(None);
     }
+    header.resize(8, 0);
     stream.read_exact(&mut header[1..])?;
-    let [version, kind, id_high, id_low, high, low, padding, _] = header;
+    let [version, kind, id_high, id_low, high, low, padding, _] = header[..] else { panic!() };
     if version != 1 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "wrong version"));
     }

@@ -42,19 +42,12 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Serves `app` with one worker of two threads, enough for most tests and
-    /// quick to start; `--workers` and `--threads` can be given again.
+    /// Serves `app`, with one worker of two threads unless [`Serve::args`] says
+    /// otherwise: enough for most tests and quick to start.
     pub fn app(app: &str) -> Self {
-        let mut serve = Self::bare(&["serve", app]);
-        serve.command.args(["--workers", "1", "--threads", "2"]);
-        serve
-    }
-
-    /// `flupd` with these arguments and no others.
-    pub fn bare(args: &[&str]) -> Self {
         let dir = temp_dir();
         let mut command = command();
-        command.current_dir(dir.path()).args(args);
+        command.current_dir(dir.path()).args(["serve", app]);
         Self { command, dir }
     }
 
@@ -102,6 +95,11 @@ impl Serve {
 
     /// Starts it and returns at once.
     pub fn start(mut self) -> Flupd {
+        for (option, few) in [("--workers", "1"), ("--threads", "2")] {
+            if !self.command.get_args().any(|given| given == option) {
+                self.command.args([option, few]);
+            }
+        }
         let log = self.dir.path().join("flupd.log");
         let process = Process::start("flupd", &mut self.command, log);
         Flupd { process, dir: self.dir }

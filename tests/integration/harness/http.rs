@@ -241,8 +241,8 @@ impl Read for Answer {
             Framing::Length(0) => {
                 // The request said `Connection: close`, so the end must follow.
                 self.framing = Framing::Ended;
-                return match self.stream.read(&mut [0])? {
-                    0 => Ok(0),
+                return match self.stream.fill_buf()? {
+                    [] => Ok(0),
                     _ => Err(bad("bytes after the end of the answer")),
                 };
             }

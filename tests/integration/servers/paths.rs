@@ -20,7 +20,8 @@ fn path_info(front: Front) {
         ("/a%20b", "/a b"),
         ("/a+b", "/a+b"),
         ("/a%2Fb", "/a/b"),
-        ("/a//b", "/a//b"),
+        // lighttpd merges slashes before anyone else sees the path.
+        ("/a//b", if front.is_nginx() { "/a//b" } else { "/a/b" }),
         ("/%3Fnot-a-query", "/?not-a-query"),
         ("/100%25", "/100%"),
         ("/semi;colon=1", "/semi;colon=1"),
