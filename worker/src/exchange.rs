@@ -5,7 +5,7 @@
 //! objects longer finds it gone, and can't reach the next request's answer.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flupd_channel::worker::Port;
 use flupd_channel::{ChannelError, LogLevel};
@@ -13,9 +13,8 @@ use memchr::memrchr;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 
-use crate::gate;
-use crate::leaving::Leaving;
 use crate::response::{NotStarted, Response};
+use crate::{gate, leaving};
 
 /// The longest line of error text that is kept waiting for its end, in bytes.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -33,7 +32,6 @@ pub(crate) struct Link {
     pub(crate) gone: bool,
     /// Error text whose line has not ended.
     line: Vec<u8>,
-    leaving: Arc<Leaving>,
 }
 
 /// What came of sending a chunk.
@@ -49,8 +47,8 @@ pub(crate) enum Sent {
 }
 
 impl Exchange {
-    pub(crate) const fn new(port: Port, response: Response, leaving: Arc<Leaving>) -> Self {
-        let link = Link { port, response, gone: false, line: Vec::new(), leaving };
+    pub(crate) const fn new(port: Port, response: Response) -> Self {
+        let link = Link { port, response, gone: false, line: Vec::new() };
         Self { link: Mutex::new(Some(link)) }
     }
 
@@ -172,7 +170,7 @@ impl Link {
     /// Whether the client has gone. Does not wait.
     pub(crate) fn cancelled(&mut self) -> bool {
         // Once the worker leaves, its ports can't say.
-        self.gone = self.gone || (!self.leaving.begun() && self.port.cancelled());
+        self.gone = self.gone || (!leaving::begun() && self.port.cancelled());
         self.gone
     }
 

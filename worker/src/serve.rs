@@ -15,14 +15,12 @@ use crate::answer::{self, Stop};
 use crate::environ::Environs;
 use crate::errors::Errors;
 use crate::exchange::{Exchange, Link};
-use crate::failure;
 use crate::fork::leave_if_child;
-use crate::gate;
 use crate::head::Head;
 use crate::input::Input;
-use crate::leaving::{Leaving, exit_code};
 use crate::response::Response;
 use crate::start_response::StartResponse;
+use crate::{failure, gate, leaving};
 
 /// What one app thread needs for its requests.
 pub(crate) struct Server {
@@ -30,7 +28,6 @@ pub(crate) struct Server {
     pub(crate) environs: Environs,
     /// Stands for every body that is empty: it has no state.
     pub(crate) no_input: Py<Input>,
-    pub(crate) leaving: Arc<Leaving>,
 }
 
 impl Server {
@@ -44,10 +41,9 @@ impl Server {
     ) -> Option<(Port, Outcome)> {
         let Request { params, body } = request;
         let head_request = params.get(b"REQUEST_METHOD") == Some(b"HEAD");
-        let response = Response::new(head_request);
-        let exchange = Arc::new(Exchange::new(port, response, Arc::clone(&self.leaving)));
+        let exchange = Arc::new(Exchange::new(port, Response::new(head_request)));
         let answered = self.call(py, &params, body, &exchange);
-        let verdict = self.judge(py, answered);
+        let verdict = Verdict::on(py, answered);
         let mut link = exchange.take(py)?;
         if matches!(verdict, Verdict::Answered) && !link.in_line() {
             // Nothing to say that the port would not collect.
@@ -87,35 +83,13 @@ impl Server {
                 Err(error.into())
             }
             Err(error) => {
+                leaving::obey(py, &error);
                 let traceback = failure::traceback(py, &error);
                 let text = format!("{}: close() of the body failed\n{traceback}", Title(params));
                 exchange.with(py, |link| link.log(LogLevel::Error, &text))?;
                 answered
             }
             Ok(()) => answered,
-        }
-    }
-
-    /// What an answer has come to, in words, as long as Python can be asked.
-    fn judge(&self, py: Python<'_>, answered: Result<(), Stop>) -> Verdict {
-        match answered {
-            Ok(()) => Verdict::Answered,
-            Err(Stop::Gone) => Verdict::Gone,
-            Err(Stop::NotStarted) => {
-                Verdict::Failed("the app returned a body without calling start_response()".into())
-            }
-            Err(Stop::File(error)) => {
-                Verdict::Failed(format!("the file to send could not be read: {error}"))
-            }
-            Err(Stop::Raised(error)) if error.is_instance_of::<PySystemExit>(py) => {
-                let code = exit_code(py, &error);
-                self.leaving.begin(code);
-                Verdict::Exits(code)
-            }
-            Err(Stop::Raised(error)) => {
-                let broken_pipe = error.is_instance_of::<PyBrokenPipeError>(py);
-                Verdict::Raised { traceback: failure::traceback(py, &error), broken_pipe }
-            }
         }
     }
 }
@@ -127,6 +101,29 @@ enum Verdict {
     Failed(String),
     Raised { traceback: String, broken_pipe: bool },
     Exits(i32),
+}
+
+impl Verdict {
+    /// What an answer has come to, in words, as long as Python can be asked.
+    fn on(py: Python<'_>, answered: Result<(), Stop>) -> Self {
+        let error = match answered {
+            Ok(()) => return Self::Answered,
+            Err(Stop::Gone) => return Self::Gone,
+            Err(Stop::NotStarted) => {
+                let why = "the app returned a body without calling start_response()";
+                return Self::Failed(why.into());
+            }
+            Err(Stop::File(error)) => {
+                return Self::Failed(format!("the file to send could not be read: {error}"));
+            }
+            Err(Stop::Raised(error)) => error,
+        };
+        if let Some(code) = leaving::obey(py, &error) {
+            return Self::Exits(code);
+        }
+        let broken_pipe = error.is_instance_of::<PyBrokenPipeError>(py);
+        Self::Raised { traceback: failure::traceback(py, &error), broken_pipe }
+    }
 }
 
 /// Queues what is still to be said, and says how the answer ended.

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flupd_channel::worker::{Port, Request};
 use flupd_channel::{ChannelError, Outcome};
-use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rustix::event::{EventfdFlags, eventfd};
@@ -16,14 +15,12 @@ use rustix::event::{EventfdFlags, eventfd};
 use crate::environ::{self, Environs};
 use crate::exchange::to_stderr;
 use crate::input::Input;
-use crate::leaving::{Leaving, exit_code};
 use crate::serve::Server;
 use crate::signals::{Signals, Waited};
-use crate::{failure, gate};
+use crate::{failure, gate, leaving};
 
 /// The app threads of this worker, ready to serve.
 pub(crate) struct Threads {
-    leaving: Arc<Leaving>,
     signals: Signals,
     threads: Running,
 }
@@ -48,7 +45,7 @@ impl Threads {
         ports: Vec<Port>,
     ) -> PyResult<Self> {
         let stoppers = ports.iter().map(Port::stopper).collect::<Result<_, _>>()?;
-        let leaving = Arc::new(Leaving::new(stoppers));
+        leaving::prepare(stoppers);
         let template = environ::template(py, ports.len() > 1, multiprocess)?.unbind();
         let no_input = Py::new(py, Input::empty())?;
         let signals = Signals::new(py)?;
@@ -60,7 +57,6 @@ impl Threads {
                     app: app.clone_ref(py),
                     environs: Environs::new(template.clone_ref(py)),
                     no_input: no_input.clone_ref(py),
-                    leaving: Arc::clone(&leaving),
                 },
             })
             .collect();
@@ -71,27 +67,27 @@ impl Threads {
                 start(py, threads)?
             }
         };
-        Ok(Self { leaving, signals, threads })
+        Ok(Self { signals, threads })
     }
 
     /// Serves until the gateway wants no more of this worker, or the app has
     /// asked to exit. Returns the process's exit code.
     pub(crate) fn serve(self, py: Python<'_>) -> PyResult<i32> {
-        let Self { leaving, signals, threads } = self;
+        let Self { signals, threads } = self;
         match threads {
             Running::Here(thread) => thread.run(py, Some(&signals)),
             Running::Beside { threads, ended } => {
-                wait(py, &ended, threads.len() as u64, &signals, &leaving);
+                wait(py, &ended, threads.len() as u64, &signals);
                 for thread in threads {
                     // It is past its last request. Only a signal handler can
                     // raise here, and it needn't be joined to go on.
                     let joined = thread.bind(py).call_method0("join");
-                    joined.map_or_else(|error| obey(py, &error, &leaving), drop);
+                    joined.map_or_else(|error| obey(py, &error), drop);
                 }
             }
         }
         signals.release(py)?;
-        Ok(leaving.code())
+        Ok(leaving::code())
     }
 }
 
@@ -116,11 +112,11 @@ fn start(py: Python<'_>, threads: Vec<AppThread>) -> PyResult<Running> {
 }
 
 /// The main thread's part while others run the app: signal handlers.
-fn wait(py: Python<'_>, ended: &OwnedFd, count: u64, signals: &Signals, leaving: &Leaving) {
+fn wait(py: Python<'_>, ended: &OwnedFd, count: u64, signals: &Signals) {
     let mut running = count;
     while running > 0 {
         match gate::detached(py, || signals.wait(ended.as_fd())) {
-            Waited::Signal => handle_signals(py, signals, leaving),
+            Waited::Signal => handle_signals(py, signals),
             Waited::Ready => {
                 let mut count = [0; 8];
                 if rustix::io::read(ended, &mut count).is_ok() {
@@ -143,7 +139,7 @@ impl AppThread {
         let Self { mut port, mut server } = self;
         let mut outcome = None;
         let ended = loop {
-            match next(py, &mut port, outcome, signals, &server.leaving) {
+            match next(py, &mut port, outcome, signals) {
                 Ok(Some(request)) => match server.serve(py, request, port) {
                     Some(served) => {
                         port = served.0;
@@ -168,7 +164,6 @@ fn next(
     port: &mut Port,
     mut outcome: Option<Outcome>,
     signals: Option<&Signals>,
-    leaving: &Leaving,
 ) -> Result<Option<Request>, ChannelError> {
     loop {
         let last = outcome.take();
@@ -182,7 +177,7 @@ fn next(
             port.receive().map(Some)
         })?;
         match (next, signals) {
-            (None, Some(signals)) => handle_signals(py, signals, leaving),
+            (None, Some(signals)) => handle_signals(py, signals),
             (next, _) => return Ok(next.flatten()),
         }
     }
@@ -190,16 +185,14 @@ fn next(
 
 /// Signal handlers that raise have nothing to interrupt here: it is said, and
 /// `SystemExit` is obeyed.
-fn handle_signals(py: Python<'_>, signals: &Signals, leaving: &Leaving) {
+fn handle_signals(py: Python<'_>, signals: &Signals) {
     if let Err(error) = signals.handle(py) {
-        obey(py, &error, leaving);
+        obey(py, &error);
     }
 }
 
-fn obey(py: Python<'_>, error: &PyErr, leaving: &Leaving) {
-    if error.is_instance_of::<PySystemExit>(py) {
-        leaving.begin(exit_code(py, error));
-    } else {
+fn obey(py: Python<'_>, error: &PyErr) {
+    if leaving::obey(py, error).is_none() {
         let traceback = failure::traceback(py, error);
         to_stderr(format!("a signal handler failed\n{traceback}\n").as_bytes());
     }

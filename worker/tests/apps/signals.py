@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 
 from dispatch import by_path, ok
 
@@ -22,6 +23,20 @@ def on_hup(number, frame):
     raise ValueError("from a handler")
 
 
+def on_alarm(number, frame):
+    """Raises, and has another signal come while that is being formatted."""
+    original = traceback.format_exception
+
+    def interrupted(*arguments):
+        traceback.format_exception = original
+        os.kill(os.getpid(), signal.SIGUSR2)
+        return original(*arguments)
+
+    traceback.format_exception = interrupted
+    raise ValueError("interrupted while it is told")
+
+
+signal.signal(signal.SIGALRM, on_alarm)
 signal.signal(signal.SIGUSR1, on_usr1)
 signal.signal(signal.SIGUSR2, on_usr2)
 signal.signal(signal.SIGHUP, on_hup)

@@ -10,6 +10,21 @@ fn send(worker: &Worker, signal: Signal) {
     kill_process(Pid::from_raw(worker.pid().cast_signed()).unwrap(), signal).unwrap();
 }
 
+/// It was lost once: the handler ran within the formatting of a traceback.
+#[test]
+fn an_exit_during_a_traceback_is_obeyed() {
+    for python in pythons() {
+        for threads in [1, 2] {
+            let mut worker = Start::app("signals").threads(threads).ready(python);
+            send(&worker, Signal::ALARM);
+            let (status, _, stderr) = worker.ended();
+            assert_eq!(status.code(), Some(6), "{python}: {stderr}");
+            assert!(stderr.starts_with("a signal handler failed\nTraceback"), "{python}: {stderr}");
+            assert!(stderr.contains("ValueError: interrupted while"), "{python}: {stderr}");
+        }
+    }
+}
+
 #[test]
 fn handlers_run_while_the_worker_is_idle() {
     for python in pythons() {

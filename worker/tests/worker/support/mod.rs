@@ -224,7 +224,11 @@ impl Worker {
         let status = loop {
             match self.child.try_wait().unwrap() {
                 Some(status) => break status,
-                None if Instant::now() > deadline => panic!("the worker does not leave"),
+                None if Instant::now() > deadline => {
+                    self.child.kill().unwrap();
+                    let (status, stdout, stderr) = self.ended();
+                    panic!("the worker does not leave, {status}: {stdout}{stderr}")
+                }
                 None => std::thread::sleep(Duration::from_millis(2)),
             }
         };
