@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -116,7 +117,8 @@ def show(name, url, expected, processes):
     if status != 200 or expected not in page:
         raise Failed(f"{url} answered {status} without {expected!r}:\n{page}")
     text = " ".join(re.sub(r"<head>.*?</head>|<[^>]*>", " ", page, flags=re.DOTALL).split())
-    print(f"{name}: {url} -> {status} {headers['Content-Type']}, {len(page)} characters\n    {text[:150]}")
+    print(f"{name}: {url} -> {status} {headers['Content-Type']}, {len(page)} characters")
+    print("   ", textwrap.shorten(text, 120, placeholder=" ..."))
 
 
 if __name__ == "__main__":

@@ -16,15 +16,23 @@ class Failed(Exception):
 
 
 class Processes:
-    """Programs that are stopped, last first, when the `with` block ends."""
+    """Programs that are stopped, last first, when the `with` block ends.
+
+    Within the block SIGINT and SIGTERM raise KeyboardInterrupt, so that either
+    of them ends it in order.
+    """
 
     def __init__(self):
         self.running = []
 
     def __enter__(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         return self
 
     def __exit__(self, *exception):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         for name, process, log in reversed(self.running):
             process.terminate()
             try:
@@ -135,9 +143,9 @@ def start_nginx(processes, directory, servers, ports):
 
 def until_interrupted(processes):
     """Returns after Ctrl-C or SIGTERM; raises Failed when a program ends by itself."""
-    stop = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.append(1))
-    while not stop:
-        processes.check()
-        time.sleep(0.2)
+    try:
+        while True:
+            processes.check()
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        pass

@@ -1,7 +1,7 @@
 //! More than flupd will take: full queues, and peers that stall.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -115,7 +115,77 @@ fn slow_uploads_hold_no_thread() {
     for stream in &mut slow {
         stream.write_all(&[b'x'; 100_000]).unwrap();
         let mut answer = String::new();
-        std::io::Read::read_to_string(stream, &mut answer).unwrap();
+        stream.read_to_string(&mut answer).unwrap();
         assert!(answer.contains("\"body_length\": 300000"), "{answer}");
+    }
+}
+
+/// The params of a request stand still in the middle: the connection is given up.
+#[test]
+fn read_timeout() {
+    let flupd = Serve::app(&app("wrong.py")).args(["--read-timeout", "1"]).on_fastcgi();
+    let whole = fcgi::request(1, fcgi::KEEP_CONN, "POST", "/hello", &[b'x'; 100]);
+    for sent in [0, 5, 30, whole.len() - 8] {
+        let mut stream = flupd.connect();
+        stream.write_all(&whole[..sent]).unwrap();
+        let mut back = Vec::new();
+        stream.read_to_end(&mut back).unwrap_or_else(|e| panic!("not closed after {sent}: {e}"));
+        assert!(!String::from_utf8_lossy(&back).contains("hello"), "half a request was run");
+    }
+}
+
+#[test]
+fn keep_timeout() {
+    let flupd = Serve::app(&app("wrong.py")).args(["--keep-timeout", "1"]).on_fastcgi();
+    let mut stream = flupd.connect();
+    stream.write_all(&fcgi::request(1, fcgi::KEEP_CONN, "GET", "/hello", b"")).unwrap();
+    assert_eq!(Answer::read(&mut stream, 1).unwrap().body(), "hello\n");
+    assert!(fcgi::next(&mut stream).unwrap().is_none(), "closed, and nothing said");
+}
+
+/// A peer that takes nothing of its answer: the app is told by close(), and its
+/// thread is free again.
+#[test]
+fn write_timeout() {
+    let flupd = Serve::app(&app("waiting.py")).args(["--write-timeout", "1"]).on_fastcgi();
+    let closed = flupd.file("closed");
+    let mut stream = flupd.connect();
+    let target = format!("/endless?closed={}", closed.display());
+    stream.write_all(&fcgi::request(1, 0, "GET", &target, b"")).unwrap();
+    wait::until_exists(&closed);
+}
+
+#[test]
+fn max_body() {
+    let serve = || Serve::app(&app("echo.py")).args(["--max-body", "100K"]);
+    for front in [Front::NginxFastcgi, Front::NginxUnbuffered, Front::NginxScgi] {
+        let site = front.serve_with(serve());
+        let told = site.send(&Request::post("/", vec![b'x'; 100 * 1024])).json();
+        assert_eq!(told["body_length"], 100 * 1024, "{front:?}");
+        for request in [
+            Request::post("/", vec![b'x'; 100 * 1024 + 1]),
+            Request::post("/", vec![b'x'; 3 << 20]),
+            Request::new("POST", "/").chunked(vec![vec![b'x'; 60_000]; 4]),
+        ] {
+            assert_eq!(site.send(&request).status, 413, "{front:?}");
+        }
+        assert_eq!(site.get("/").status, 200);
+    }
+}
+
+#[test]
+fn max_params() {
+    let flupd = Serve::app(&app("echo.py")).args(["--max-params", "2M"]).on_fastcgi();
+    for (size, is_taken) in [(1_900_000, true), (2_200_000, false)] {
+        let mut params = fcgi::request_params("GET", "/", 0);
+        params.push(("HTTP_X_LARGE".to_owned(), "h".repeat(size)));
+        let mut bytes = fcgi::begin(1, fcgi::RESPONDER, 0);
+        bytes.extend(fcgi::stream(fcgi::PARAMS, 1, &fcgi::pairs(&params), 65535));
+        bytes.extend(fcgi::stream(fcgi::STDIN, 1, b"", 1));
+        let mut stream = flupd.connect();
+        // flupd may close before it has everything.
+        let _ = stream.write_all(&bytes);
+        let answer = Answer::read(&mut stream, 1).unwrap();
+        assert_eq!(answer.text().starts_with("Status: 200"), is_taken, "{size}");
     }
 }

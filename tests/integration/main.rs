@@ -17,6 +17,7 @@ mod frameworks;
 mod interpreters;
 mod limits;
 mod listeners;
+mod logs;
 mod raw_fastcgi;
 mod raw_scgi;
 mod request_command;

@@ -77,6 +77,17 @@ fn waiting_request_is_finished() {
     assert_eq!(flupd.wait().code(), Some(0));
 }
 
+/// From the moment on at which the socket is there, a signal ends flupd in order.
+#[test]
+fn signal_during_start() {
+    for _ in 0..10 {
+        let mut flupd = serve().on_fastcgi();
+        flupd.signal(Signal::TERM);
+        assert_eq!(flupd.wait().code(), Some(0));
+        assert!(!flupd.socket().exists());
+    }
+}
+
 #[test]
 fn idle_kept_connection_does_not_delay_the_end() {
     let mut flupd = serve().on_fastcgi();

@@ -12,7 +12,7 @@ use super::source;
 const MINORS: std::ops::RangeInclusive<u32> = 9..=13;
 
 /// An interpreter that runs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub struct Interpreter {
     /// As 3.11.2.
     pub version: String,
@@ -44,8 +44,13 @@ pub fn interpreters() -> Vec<Interpreter> {
         found.entry(file).or_insert(interpreter);
     }
     let mut found: Vec<_> = found.into_values().collect();
-    found.sort();
+    found.sort_by_key(|interpreter| numbers(&interpreter.version));
     found
+}
+
+/// 3.9 comes before 3.13.
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').filter_map(|number| number.parse().ok()).collect()
 }
 
 fn look(path: &Path) -> Option<Interpreter> {
