@@ -5,7 +5,7 @@
 //! objects longer finds it gone, and can't reach the next request's answer.
 
 use std::io::Write;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use flupd_channel::worker::Port;
 use flupd_channel::{ChannelError, LogLevel};
@@ -70,18 +70,26 @@ impl Exchange {
         py: Python<'_>,
         work: impl FnOnce(&mut Link) -> T + Send,
     ) -> PyResult<T> {
-        let done = match self.link.try_lock() {
-            Ok(mut link) => link.as_mut().map(work),
-            Err(_) => gate::detached(py, || self.lock().as_mut().map(work)),
+        let done = match self.try_lock() {
+            Some(mut link) => link.as_mut().map(work),
+            None => gate::detached(py, || self.lock().as_mut().map(work)),
         };
         done.ok_or_else(|| PyOSError::new_err("the request has ended"))
     }
 
     /// Ends the request for whoever still holds it.
     pub(crate) fn take(&self, py: Python<'_>) -> Option<Link> {
+        match self.try_lock() {
+            Some(mut link) => link.take(),
+            None => gate::detached(py, || self.lock().take()),
+        }
+    }
+
+    fn try_lock(&self) -> Option<MutexGuard<'_, Option<Link>>> {
         match self.link.try_lock() {
-            Ok(mut link) => link.take(),
-            Err(_) => gate::detached(py, || self.lock().take()),
+            Ok(link) => Some(link),
+            Err(TryLockError::Poisoned(link)) => Some(link.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 

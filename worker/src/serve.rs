@@ -1,6 +1,5 @@
 //! One request: call the app, send what it returns, close that, conclude.
 
-use std::fmt;
 use std::sync::Arc;
 
 use cgi::Params;
@@ -47,11 +46,11 @@ impl Server {
         let mut link = exchange.take(py)?;
         if matches!(verdict, Verdict::Answered) && !link.in_line() {
             // Nothing to say that the port would not collect.
-            let outcome = conclude(&mut link, verdict, &params);
+            let outcome = conclude(&mut link, verdict);
             return Some((link.port, outcome));
         }
         let outcome = gate::detached(py, || {
-            let outcome = conclude(&mut link, verdict, &params);
+            let outcome = conclude(&mut link, verdict);
             link.end_line();
             outcome
         });
@@ -85,7 +84,7 @@ impl Server {
             Err(error) => {
                 leaving::obey(py, &error);
                 let traceback = failure::traceback(py, &error);
-                let text = format!("{}: close() of the body failed\n{traceback}", Title(params));
+                let text = format!("close() of the body failed\n{traceback}");
                 exchange.with(py, |link| link.log(LogLevel::Error, &text))?;
                 answered
             }
@@ -126,21 +125,20 @@ impl Verdict {
     }
 }
 
-/// Queues what is still to be said, and says how the answer ended.
-fn conclude(link: &mut Link, verdict: Verdict, params: &Params) -> Outcome {
-    let title = Title(params);
+/// Queues what is still to be said, and says how the answer ended. Which request
+/// it was, the gateway knows.
+fn conclude(link: &mut Link, verdict: Verdict) -> Outcome {
     match verdict {
         Verdict::Answered if link.gone => Outcome::Cut,
         // A body without a single chunk: the head is still to be sent.
         Verdict::Answered if link.head(Some(0)).is_err() => {
-            let why = "the app returned without calling start_response()";
-            fail(link, &format!("{title}: {why}"))
+            fail(link, "the app returned without calling start_response()")
         }
         Verdict::Answered => match link.response.missing() {
             0 => Outcome::Complete,
             missing => {
-                let why = "the body is shorter than its Content-Length, the answer is cut";
-                link.log(LogLevel::Error, &format!("{title}: {why}: {missing} bytes are missing"));
+                let text = "the body is shorter than its Content-Length, the answer is cut";
+                link.log(LogLevel::Error, &format!("{text}: {missing} bytes are missing"));
                 Outcome::Cut
             }
         },
@@ -148,11 +146,11 @@ fn conclude(link: &mut Link, verdict: Verdict, params: &Params) -> Outcome {
         // What `write` raises when the client has gone is no fault of the app.
         Verdict::Raised { broken_pipe: true, .. } if link.gone => Outcome::Cut,
         Verdict::Raised { traceback, .. } => {
-            fail(link, &format!("{title}: the app raised an exception\n{traceback}"))
+            fail(link, &format!("the app raised an exception\n{traceback}"))
         }
-        Verdict::Failed(why) => fail(link, &format!("{title}: {why}")),
+        Verdict::Failed(why) => fail(link, &why),
         Verdict::Exits(code) => {
-            let text = format!("{title}: the app called sys.exit({code}); the worker leaves");
+            let text = format!("the app called sys.exit({code}); the worker leaves");
             link.log(LogLevel::Error, &text);
             Outcome::Exit
         }
@@ -188,16 +186,4 @@ fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
         close.call0()?;
     }
     Ok(())
-}
-
-/// A request as a person names it: `GET /path`.
-struct Title<'p>(&'p Params);
-
-impl fmt::Display for Title<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |name: &[u8]| String::from_utf8_lossy(self.0.get(name).unwrap_or_default());
-        let path = text(b"SCRIPT_NAME") + text(b"PATH_INFO");
-        // What a client made up must not forge lines of the log.
-        write!(f, "{} {}", text(b"REQUEST_METHOD").escape_debug(), path.escape_debug())
-    }
 }
