@@ -1,4 +1,4 @@
-//! The frames on a port: an eight-byte header, then a payload.
+//! The frames in a response ring: an eight-byte header, then a payload.
 //!
 //! ```text
 //! u32 payload length (little endian) · u8 kind · u8 detail · u16 zero
@@ -9,61 +9,41 @@ use crate::ChannelError;
 /// The length of a frame header.
 pub(crate) const HEADER: usize = 8;
 
-/// The largest payload of a worker's reply. The worker splits longer ones.
+/// The largest payload of a frame. The worker splits longer ones.
 pub(crate) const MAX_REPLY: usize = 256 * 1024;
+
+/// The detail of a [`Kind::Head`] frame that is not the last of its head.
+pub(crate) const MORE: u8 = 1;
 
 /// What a frame carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
-    /// gateway → worker: params; detail says what the body is.
-    Request = 1,
-    /// gateway → worker: nobody waits for the answer any more.
-    Cancel = 2,
-    /// worker → gateway: the CGI response head, blank line included.
-    Head = 3,
-    /// worker → gateway: a part of the body.
-    Body = 4,
-    /// worker → gateway: text for `wsgi.errors`, whole lines.
-    Stderr = 5,
-    /// worker → gateway: a line for flupd's own log; detail is the level.
-    Log = 6,
-    /// worker → gateway: the answer is finished; detail is the [`Outcome`].
-    End = 7,
+    /// Nothing: the way back to the ring's start.
+    Pad = 1,
+    /// The CGI response head, blank line included; detail [`MORE`] or 0.
+    Head = 2,
+    /// A part of the body.
+    Body = 3,
+    /// Text for `wsgi.errors`, whole lines.
+    Stderr = 4,
+    /// A line for flupd's own log; detail is the level.
+    Log = 5,
+    /// The answer is finished; detail is the [`Outcome`].
+    End = 6,
 }
 
 impl Kind {
     const fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
-            1 => Self::Request,
-            2 => Self::Cancel,
-            3 => Self::Head,
-            4 => Self::Body,
-            5 => Self::Stderr,
-            6 => Self::Log,
-            7 => Self::End,
+            1 => Self::Pad,
+            2 => Self::Head,
+            3 => Self::Body,
+            4 => Self::Stderr,
+            5 => Self::Log,
+            6 => Self::End,
             _ => return None,
         })
-    }
-}
-
-/// Where the body of a request is: the detail of a [`Kind::Request`] frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum BodyPlace {
-    /// The body's bytes follow the frame.
-    Inline = 0,
-    /// The body is a file; its descriptor travels with the frame's first byte.
-    File = 1,
-}
-
-impl BodyPlace {
-    pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            0 => Some(Self::Inline),
-            1 => Some(Self::File),
-            _ => None,
-        }
     }
 }
 
@@ -128,15 +108,10 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Encodes the header.
-    ///
-    /// # Errors
-    /// [`ChannelError::Broken`] for a payload past 4 GiB.
-    pub(crate) fn encode(self) -> Result<[u8; HEADER], ChannelError> {
-        let length = u32::try_from(self.length)
-            .map_err(|_| ChannelError::Broken("a frame's payload exceeds 4 GiB"))?;
-        let [a, b, c, d] = length.to_le_bytes();
-        Ok([a, b, c, d, self.kind as u8, self.detail, 0, 0])
+    /// Encodes the header. The length is below that of a ring.
+    pub(crate) const fn encode(self) -> [u8; HEADER] {
+        let [a, b, c, d] = (self.length as u32).to_le_bytes();
+        [a, b, c, d, self.kind as u8, self.detail, 0, 0]
     }
 
     /// Decodes a header.

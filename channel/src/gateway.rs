@@ -1,31 +1,36 @@
-//! The gateway's end of a port: asynchronous, one per app thread.
+//! The gateway's end: one [`Memory`] per worker, one [`Port`] per app thread.
+//!
+//! Nothing here waits, but for [`Port::gone`]. Wake-ups are left to the caller:
+//! it stages a batch of requests and then calls [`Port::wake`] for each port it
+//! touched, and before it sleeps itself it calls [`Memory::about_to_sleep`].
 
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::rc::Rc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
 use cgi::Params;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
 
-use crate::frame::{BodyPlace, HEADER, Header, Kind, MAX_REPLY};
-use crate::worker::encode_request;
-use crate::{ChannelError, LogLevel, Outcome};
-
-/// How much is read from the socket at once.
-const READ: usize = 64 * 1024;
+pub use crate::bell::Bell;
+use crate::frame::{Kind, MORE};
+use crate::layout::{self, AREA, SLOTS, ThreadHead, WorkerHead};
+use crate::memory::{Mapping, Window};
+use crate::ring::Reader;
+use crate::slot::{BODY_FILE, PARAMS_FILE, Parts, Slot};
+use crate::sync::Ordering;
+use crate::{ChannelError, LogLevel, Outcome, request};
 
 /// The body of a request, whole.
 #[derive(Debug)]
 pub enum Body {
     /// In memory.
     Memory(Vec<u8>),
-    /// In an unnamed file. Each worker that gets it reads from offset 0 by
-    /// position, so a request that is given again needs no rewinding.
+    /// In an unnamed file. Each worker that gets it reads by position, so a
+    /// request that is given again needs no rewinding.
     File {
         /// The open file.
         file: File,
@@ -45,204 +50,432 @@ impl Body {
     }
 }
 
-/// What a worker answers, in order: at most one head, then body parts, then one
-/// end; error text and log lines at any time before the end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// The CGI response head, its blank line included.
-    Head(Bytes),
-    /// A part of the body.
-    Body(Bytes),
-    /// Text for the web server's error log, whole lines.
-    Stderr(Bytes),
-    /// A line for flupd's own log.
-    Log(LogLevel, Bytes),
-    /// The answer is finished; the port is free for the next request.
-    End(Outcome),
+/// How a request gets to an app thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// It fits into a slot: it can be staged behind others, and taken back.
+    Small,
+    /// A part of it travels as a descriptor: only an idle thread can have it.
+    Large,
+}
+
+/// How a request of these parts travels.
+#[must_use]
+pub fn size(params: &Params, body: &Body) -> Size {
+    match body {
+        Body::Memory(bytes) if request::encoded_length(params) + bytes.len() <= AREA => Size::Small,
+        _ => Size::Large,
+    }
+}
+
+/// The shared memory of one worker.
+#[derive(Debug)]
+pub struct Memory {
+    mapping: Rc<Mapping>,
+    threads: usize,
+}
+
+/// Maps what the supervisor passed for a worker: its memory, and one socket a
+/// thread. Needs a running tokio runtime.
+///
+/// # Errors
+/// `InvalidData` when the descriptors are not what [`crate::create`] makes;
+/// otherwise what the operating system reports.
+pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<(Memory, Vec<Port>)> {
+    if fds.len() < 2 || fds.len() > 1 + layout::MAX_THREADS {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a worker's descriptors are missing",
+        ));
+    }
+    let sockets = fds.split_off(1);
+    let threads = sockets.len();
+    let memory = fds.pop().ok_or(io::ErrorKind::InvalidData)?;
+    let mapping = Rc::new(Mapping::new(memory, layout::length(threads))?);
+    let port = |(thread, socket): (usize, OwnedFd)| {
+        let socket = std::os::unix::net::UnixStream::from(socket);
+        socket.set_nonblocking(true)?;
+        Ok(Port {
+            mapping: Rc::clone(&mapping),
+            thread,
+            socket: UnixStream::from_std(socket)?,
+            ring: Reader::new(thread),
+            front: 0,
+            staged: 0,
+            state: State::Asked,
+        })
+    };
+    let ports = sockets.into_iter().enumerate().map(port).collect::<io::Result<_>>()?;
+    Ok((Memory { mapping, threads }, ports))
+}
+
+impl Memory {
+    /// The gateway is about to sleep: from here on the worker rings the bell.
+    /// `true` if there is news already; then the gateway must not sleep.
+    #[must_use]
+    pub fn about_to_sleep(&self) -> bool {
+        let head = self.mapping.at::<WorkerHead>(0);
+        head.gateway.0.announce();
+        let news = head.done.0.iter().any(|word| word.load(Ordering::Relaxed) != 0);
+        if news {
+            head.gateway.0.retract();
+        }
+        news
+    }
+
+    /// The gateway is awake: the worker need not ring.
+    pub fn awake(&self) {
+        self.mapping.at::<WorkerHead>(0).gateway.0.retract();
+    }
+
+    /// Calls `each` with every thread that has put something into its ring.
+    pub fn news(&self, mut each: impl FnMut(usize)) {
+        let head = self.mapping.at::<WorkerHead>(0);
+        for (word, done) in head.done.0.iter().enumerate() {
+            if done.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
+            let mut bits = done.swap(0, Ordering::Acquire);
+            while bits != 0 {
+                let thread = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                // A worker may set any bit.
+                if thread < self.threads {
+                    each(thread);
+                }
+            }
+        }
+    }
 }
 
 /// The gateway's end of one app thread.
 #[derive(Debug)]
 pub struct Port {
+    mapping: Rc<Mapping>,
+    thread: usize,
+    /// Carries descriptors; its end says that the worker has gone.
     socket: UnixStream,
-    input: BytesMut,
+    ring: Reader,
+    /// The slot of the request whose answer comes next.
+    front: usize,
+    staged: usize,
     state: State,
 }
 
-/// Idle → (request sent) → Asked → (head) → Answering → (end) → Idle.
+/// Where the answer of the request in front stands:
+/// Asked → (first head) → Heading → (last head) → Answering → (end) → Asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Idle,
     Asked,
+    Heading,
     Answering,
 }
 
 impl Port {
-    /// Takes over a socket that the supervisor passed. Needs a running tokio
-    /// runtime.
-    ///
-    /// # Errors
-    /// What the runtime reports when it can't watch the socket.
-    pub fn new(socket: OwnedFd) -> io::Result<Self> {
-        let socket = StdUnixStream::from(socket);
-        socket.set_nonblocking(true)?;
-        Ok(Self {
-            socket: UnixStream::from_std(socket)?,
-            input: BytesMut::new(),
-            state: State::Idle,
-        })
+    /// How many requests this thread has, the running one included.
+    #[must_use]
+    pub const fn staged(&self) -> usize {
+        self.staged
     }
 
-    /// Sends a request to an idle app thread.
+    /// Whether one more small request can be staged.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.staged < SLOTS
+    }
+
+    /// Stages a request behind those that are there. The thread sees it when it
+    /// is done with them, or after [`Port::wake`].
     ///
     /// # Errors
-    /// [`ChannelError::Closed`] when the worker has gone.
-    pub async fn send(&mut self, params: &Params, body: &Body) -> Result<(), ChannelError> {
-        let mut frame = vec![0; HEADER];
-        encode_request(&mut frame, params, body.length());
-        let (place, inline, file) = match body {
-            Body::Memory(bytes) => (BodyPlace::Inline, bytes.as_slice(), None),
-            Body::File { file, .. } => (BodyPlace::File, &[][..], Some(file.as_fd())),
-        };
-        let length = frame.len() - HEADER;
-        let header = Header { length, kind: Kind::Request, detail: place as u8 }.encode()?;
-        frame[..HEADER].copy_from_slice(&header);
-        self.write(&frame, inline, file).await?;
-        self.state = State::Asked;
+    /// `InvalidInput` when there is no room, or when a [`Size::Large`] request
+    /// would stand behind another; otherwise what the operating system reports.
+    pub fn stage(&mut self, params: &Params, body: &Body) -> io::Result<()> {
+        let large = size(params, body) == Size::Large;
+        if !self.has_room() || large && self.staged > 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the slot is taken"));
+        }
+        let slot = (self.front + self.staged) % SLOTS;
+        let area = layout::area(self.thread, slot);
+        let mut encoded = Vec::with_capacity(2048);
+        request::encode(params, &mut encoded);
+        let mut parts = Parts { place: 0, params: encoded.len(), body: body.length() };
+        if large {
+            let mut files = Vec::new();
+            if encoded.len() <= AREA {
+                self.mapping.write(area, &encoded);
+            } else {
+                parts.place |= PARAMS_FILE;
+                files.push(in_memory_file(&encoded)?);
+            }
+            match body {
+                Body::Memory(bytes) if bytes.is_empty() => {}
+                Body::Memory(bytes) => {
+                    parts.place |= BODY_FILE;
+                    files.push(in_memory_file(bytes)?);
+                }
+                Body::File { file, .. } => {
+                    parts.place |= BODY_FILE;
+                    files.push(file.try_clone()?);
+                }
+            }
+            self.send(&files)?;
+        } else {
+            self.mapping.write(area, &encoded);
+            if let Body::Memory(bytes) = body {
+                self.mapping.write(area + encoded.len(), bytes);
+            }
+        }
+        self.slot(slot).stage(parts);
+        self.staged += 1;
         Ok(())
     }
 
-    /// Tells the worker that nobody waits for the answer any more. It still
-    /// ends the answer.
-    ///
-    /// # Errors
-    /// [`ChannelError::Closed`] when the worker has gone.
-    pub async fn cancel(&mut self) -> Result<(), ChannelError> {
-        let header = Header { length: 0, kind: Kind::Cancel, detail: 0 }.encode()?;
-        self.write(&header, &[], None).await
+    /// Wakes the thread if it sleeps while something is staged.
+    pub fn wake(&self) {
+        self.head().idle.0.wake();
     }
 
-    /// Waits for the next reply. May be dropped while it waits: nothing is lost.
-    ///
-    /// An idle port is watched the same way: it then only ever returns an error.
-    ///
-    /// # Errors
-    /// [`ChannelError::Closed`] when the worker has gone,
-    /// [`ChannelError::Broken`] when it sent what the protocol does not allow.
-    pub async fn receive(&mut self) -> Result<Reply, ChannelError> {
-        loop {
-            if let Some(reply) = self.decode()? {
-                return Ok(reply);
-            }
-            self.input.reserve(READ);
-            match self.socket.read_buf(&mut self.input).await {
-                Ok(0) => return Err(ChannelError::Closed),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    return Err(ChannelError::Closed);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+    /// Takes back the request that was staged last; `false` when the worker has
+    /// begun it, or when it can't be taken back.
+    pub fn take_back(&mut self) -> bool {
+        let Some(last) = self.staged.checked_sub(1) else { return false };
+        let slot = self.slot((self.front + last) % SLOTS);
+        let taken = !slot.is_large() && slot.take_back();
+        self.staged -= usize::from(taken);
+        taken
     }
 
-    /// The next reply that has already arrived; `None` if there is none. What a
-    /// worker said before it died is read with this.
-    ///
-    /// # Errors
-    /// As [`Port::receive`].
-    pub fn try_receive(&mut self) -> Result<Option<Reply>, ChannelError> {
-        loop {
-            if let Some(reply) = self.decode()? {
-                return Ok(Some(reply));
-            }
-            self.input.reserve(READ);
-            match self.socket.try_read_buf(&mut self.input) {
-                Ok(0) => return Err(ChannelError::Closed),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) => return Err(error.into()),
-            }
-        }
+    /// Whether the worker has not begun the request in front: it can be given to
+    /// another worker without harm once this one is dead.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.staged > 0 && self.slot(self.front).is_waiting()
     }
 
-    fn decode(&mut self) -> Result<Option<Reply>, ChannelError> {
-        let Some(header) = self.input.first_chunk::<HEADER>() else { return Ok(None) };
-        let header = Header::decode(*header)?;
-        if header.length > MAX_REPLY {
-            return Err(ChannelError::Broken("a reply is longer than allowed"));
-        }
-        let next = self.state.after(header.kind)?;
-        if self.input.len() < HEADER + header.length {
-            return Ok(None);
-        }
-        self.input.advance(HEADER);
-        let payload = self.input.split_to(header.length).freeze();
-        self.state = next;
-        Ok(Some(match header.kind {
-            Kind::Head => Reply::Head(payload),
-            Kind::Body => Reply::Body(payload),
-            Kind::Stderr => Reply::Stderr(payload),
-            Kind::Log => Reply::Log(
-                LogLevel::from_byte(header.detail)
-                    .ok_or(ChannelError::Broken("unknown log level"))?,
-                payload,
-            ),
-            _ => Reply::End(
-                Outcome::from_byte(header.detail).ok_or(ChannelError::Broken("unknown outcome"))?,
-            ),
-        }))
+    /// Nobody waits for the answer of the request in front any more. The worker
+    /// still ends it.
+    pub fn cancel(&self) {
+        self.slot(self.front).cancel();
     }
 
-    async fn write(
-        &self,
-        mut first: &[u8],
-        mut second: &[u8],
-        mut file: Option<BorrowedFd<'_>>,
-    ) -> Result<(), ChannelError> {
-        while !first.is_empty() || !second.is_empty() {
-            let sent = self
-                .socket
-                .async_io(Interest::WRITABLE, || {
-                    let parts = [IoSlice::new(first), IoSlice::new(second)];
-                    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-                    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-                    if let Some(fd) = &file {
-                        ancillary.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(fd)));
-                    }
-                    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-                    Ok(sendmsg(&self.socket, &parts, &mut ancillary, flags)?)
-                })
-                .await
-                .map_err(|error| match error.kind() {
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                        ChannelError::Closed
-                    }
-                    _ => ChannelError::Io(error),
-                })?;
-            file = None;
-            let of_first = sent.min(first.len());
-            first = &first[of_first..];
-            second = &second[sent - of_first..];
+    /// No more requests come: the thread leaves when it has done the staged ones.
+    pub fn close(&self) {
+        self.head().closed.0.store(1, Ordering::Release);
+        self.wake();
+    }
+
+    /// What has arrived of the answer of the request in front.
+    #[must_use]
+    pub const fn replies(&self) -> Replies<'_> {
+        Replies { port: self, ahead: 0, state: self.state, ended: false }
+    }
+
+    /// Gives what was read back to the worker.
+    pub fn consume(&mut self, taken: Taken) {
+        if taken.size == 0 {
+            return;
         }
+        self.state = taken.state;
+        let mapping = Rc::clone(&self.mapping);
+        let head = mapping.at::<ThreadHead>(layout::thread(self.thread));
+        if taken.ended {
+            self.slot(self.front).free();
+            self.front = (self.front + 1) % SLOTS;
+            self.staged -= 1;
+        }
+        self.ring.consume(head, taken.size);
+        head.blocked.0.wake();
+    }
+
+    /// Waits until the worker's end of this port is closed.
+    pub async fn gone(&self) {
+        // Nothing is ever sent this way: readable means the end.
+        let _ = self.socket.readable().await;
+    }
+
+    fn head(&self) -> &ThreadHead {
+        self.mapping.at(layout::thread(self.thread))
+    }
+
+    fn slot(&self, slot: usize) -> &Slot {
+        &self.head().slots[slot % SLOTS]
+    }
+
+    fn send(&self, files: &[File]) -> io::Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let fds: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        sendmsg(&self.socket, &[IoSlice::new(b"f")], &mut ancillary, flags)?;
         Ok(())
     }
 }
 
-impl State {
-    /// The state after a reply of this kind, or the rule that it breaks.
-    const fn after(self, kind: Kind) -> Result<Self, ChannelError> {
-        match (self, kind) {
-            (Self::Idle, _) => Err(ChannelError::Broken("a reply without a request")),
-            (Self::Asked, Kind::Head) => Ok(Self::Answering),
-            (Self::Answering, Kind::Head) => Err(ChannelError::Broken("a second head")),
-            (Self::Answering, Kind::Body) => Ok(Self::Answering),
-            (Self::Asked, Kind::Body) => Err(ChannelError::Broken("a body before its head")),
-            (same, Kind::Stderr | Kind::Log) => Ok(same),
-            (_, Kind::End) => Ok(Self::Idle),
-            (_, Kind::Request | Kind::Cancel) => {
-                Err(ChannelError::Broken("a request came from a worker"))
+/// A file that lives in memory and goes with its last descriptor.
+fn in_memory_file(bytes: &[u8]) -> io::Result<File> {
+    let fd = rustix::fs::memfd_create("flupd-request", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let mut file = File::from(fd);
+    file.write_all(bytes)?;
+    io::Seek::rewind(&mut file)?;
+    Ok(file)
+}
+
+/// A piece of an answer, still in shared memory.
+#[derive(Debug, Clone, Copy)]
+pub enum Reply<'p> {
+    /// A part of the CGI response head, or all of it.
+    Head {
+        /// The text.
+        text: Payload<'p>,
+        /// Whether the head is complete with this.
+        last: bool,
+    },
+    /// A part of the body.
+    Body(Payload<'p>),
+    /// Text for the web server's error log, whole lines.
+    Stderr(Payload<'p>),
+    /// A line for flupd's own log.
+    Log(LogLevel, Payload<'p>),
+    /// The answer is finished.
+    End(Outcome),
+}
+
+/// The bytes of a reply: one run, or two where the ring goes around.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload<'p>(pub [Window<'p>; 2]);
+
+impl<'p> Payload<'p> {
+    /// How many bytes.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0[0].len() + self.0[1].len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first `count` bytes and the rest.
+    #[must_use]
+    pub fn split_at(self, count: usize) -> (Self, Self) {
+        let [first, second] = self.0;
+        let (a, b) = first.split_at(count);
+        let (c, d) = second.split_at(count.saturating_sub(first.len()));
+        (Self([a, c]), if b.is_empty() { Self([d, b]) } else { Self([b, d]) })
+    }
+
+    /// Appends a copy.
+    pub fn append_to(self, out: &mut BytesMut) {
+        self.0.into_iter().for_each(|window| window.append_to(out));
+    }
+
+    /// A private copy as text, what is not UTF-8 replaced.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        let mut copy = BytesMut::new();
+        self.append_to(&mut copy);
+        String::from_utf8_lossy(&copy).into_owned()
+    }
+}
+
+/// Looks through what has arrived, without giving it back yet.
+#[derive(Debug)]
+pub struct Replies<'p> {
+    port: &'p Port,
+    ahead: usize,
+    state: State,
+    ended: bool,
+}
+
+/// How much of a port's replies was taken.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "pass it to Port::consume"]
+pub struct Taken {
+    size: usize,
+    state: State,
+    ended: bool,
+}
+
+impl Taken {
+    /// Whether the answer has ended.
+    #[must_use]
+    pub const fn ended(&self) -> bool {
+        self.ended
+    }
+}
+
+impl<'p> Replies<'p> {
+    /// The next reply; `None` when no more has arrived, and after the end.
+    ///
+    /// # Errors
+    /// [`ChannelError::Broken`] when the worker wrote what the protocol does not
+    /// allow.
+    pub fn next(&mut self) -> Result<Option<Reply<'p>>, ChannelError> {
+        loop {
+            if self.ended {
+                return Ok(None);
             }
+            let (mapping, head) = (&self.port.mapping, self.port.head());
+            let Some(frame) = self.port.ring.peek(mapping, head, self.ahead)? else {
+                return Ok(None);
+            };
+            let (payload, detail) = (Payload(frame.payload), frame.header.detail);
+            if self.port.staged == 0 && frame.header.kind != Kind::Pad {
+                return Err(ChannelError::Broken("a reply without a request"));
+            }
+            let reply = match frame.header.kind {
+                Kind::Pad => None,
+                Kind::Head => Some(Reply::Head { text: payload, last: detail != MORE }),
+                Kind::Body => Some(Reply::Body(payload)),
+                Kind::Stderr => Some(Reply::Stderr(payload)),
+                Kind::Log => Some(Reply::Log(
+                    LogLevel::from_byte(detail).ok_or(ChannelError::Broken("unknown log level"))?,
+                    payload,
+                )),
+                Kind::End => Some(Reply::End(
+                    Outcome::from_byte(detail).ok_or(ChannelError::Broken("unknown outcome"))?,
+                )),
+            };
+            self.state = self.state.after(reply.as_ref())?;
+            self.ended = matches!(reply, Some(Reply::End(_)));
+            self.ahead += frame.size;
+            if let Some(reply) = reply {
+                return Ok(Some(reply));
+            }
+        }
+    }
+
+    /// How much was looked through.
+    pub const fn taken(&self) -> Taken {
+        Taken { size: self.ahead, state: self.state, ended: self.ended }
+    }
+}
+
+impl State {
+    /// The state after a reply, or the rule that it breaks.
+    const fn after(self, reply: Option<&Reply<'_>>) -> Result<Self, ChannelError> {
+        match (self, reply) {
+            (Self::Asked | Self::Heading, Some(Reply::Head { last, .. })) => {
+                Ok(if *last { Self::Answering } else { Self::Heading })
+            }
+            (Self::Answering, Some(Reply::Head { .. })) => {
+                Err(ChannelError::Broken("a second head"))
+            }
+            (Self::Asked | Self::Heading, Some(Reply::Body(_))) => {
+                Err(ChannelError::Broken("a body before its head"))
+            }
+            (Self::Heading, Some(Reply::End(_))) => {
+                Err(ChannelError::Broken("an end inside a head"))
+            }
+            (_, Some(Reply::End(_))) => Ok(Self::Asked),
+            (same, _) => Ok(same),
         }
     }
 }

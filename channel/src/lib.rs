@@ -1,36 +1,83 @@
 //! Where gateway and worker meet.
 //!
-//! The gateway owns one [`gateway::Port`] per app thread, the worker's app
-//! thread the [`worker::Port`] at its other end. One request travels at a time:
-//! the gateway sends it whole (params and body), the worker answers with a
-//! head, body chunks, error text and one end.
+//! A worker has one piece of shared memory. In it each app thread has a ring of
+//! slots, in which the gateway stages whole requests, and a ring of bytes, into
+//! which the thread puts its answers: a head, body parts, error text and one
+//! end. Beside it stands one socket a thread, which carries the descriptors of
+//! what is too large for a slot, and tells by its end that the other side has
+//! gone.
 //!
-//! Today a port is one end of a stream socket pair, and a spooled body travels
-//! as a descriptor. Nothing outside this crate depends on that.
+//! Wake-ups are what a hop between processes costs. So each side says when it
+//! sleeps, and is only woken then; the gateway collects its wake-ups to the end
+//! of a batch.
 //!
-//! The gateway does not trust what a worker sends: every kind, length and the
-//! order of replies are checked before use, and the first violation makes the
-//! port [`ChannelError::Broken`].
+//! The gateway does not trust what a worker writes: every position, kind,
+//! length and the order of replies are checked before use, and the first
+//! violation makes the port [`ChannelError::Broken`].
 
 mod error;
 mod frame;
+mod futex;
+mod layout;
+mod memory;
 pub mod packet;
+mod request;
+mod ring;
+mod sleeper;
+mod slot;
 pub mod startup;
+mod sync;
 pub mod worker;
 
 #[cfg(feature = "gateway")]
+mod bell;
+#[cfg(feature = "gateway")]
 pub mod gateway;
+
+use std::io;
+use std::os::fd::OwnedFd;
 
 pub use error::ChannelError;
 pub use frame::{LogLevel, Outcome};
+pub use layout::MAX_THREADS;
+pub use memory::Window;
 
-/// A connected pair: the gateway's end and the worker's end of one app thread.
+/// The descriptors of one worker.
+#[derive(Debug)]
+pub struct Ends {
+    /// For [`gateway::open`]: the memory, and one socket a thread.
+    pub gateway: Vec<OwnedFd>,
+    /// For [`worker::open`]: the memory, the bell, and one socket a thread.
+    pub worker: Vec<OwnedFd>,
+}
+
+/// Makes what connects the gateway with a worker of `threads` app threads.
+/// `bell` is the gateway's eventfd, made by [`bell`].
 ///
 /// # Errors
-/// What `socketpair(2)` reports, usually that no descriptor is left.
-pub fn pair() -> std::io::Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
+/// What the operating system reports, usually that no descriptor is left.
+pub fn create(threads: usize, bell: &OwnedFd) -> io::Result<Ends> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    Ok(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+    let memory = memory::create("flupd-worker", layout::length(threads))?;
+    let (mut gateway, mut worker) = (vec![memory.try_clone()?], vec![memory, bell.try_clone()?]);
+    for _ in 0..threads {
+        let (unix, stream) = (AddressFamily::UNIX, SocketType::STREAM);
+        let (ours, theirs) = socketpair(unix, stream, SocketFlags::CLOEXEC, None)?;
+        gateway.push(ours);
+        worker.push(theirs);
+    }
+    Ok(Ends { gateway, worker })
+}
+
+/// The eventfd that wakes a sleeping gateway: one for all its workers. Each
+/// write is news, so [`gateway::Bell`] watches it edge-triggered and never
+/// reads it.
+///
+/// # Errors
+/// What `eventfd(2)` reports.
+pub fn bell() -> io::Result<OwnedFd> {
+    use rustix::event::{EventfdFlags, eventfd};
+    Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }
 
 #[cfg(all(test, feature = "gateway"))]

@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn the_configuration_travels_with_its_ports() {
         let (a, b) = packet::pair().unwrap();
-        let (gateway, worker) = crate::pair().unwrap();
+        let (gateway, worker) = packet::pair().unwrap();
         let config = WorkerConfig {
             worker: 7,
             app: "app:application".into(),

@@ -5,28 +5,35 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{IoSlice, IoSliceMut};
+use std::io::{self, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cgi::Params;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recvmsg, sendmsg,
-    shutdown,
-};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
 
-use crate::frame::{BodyPlace, HEADER, Header, Kind, MAX_REPLY};
+use crate::frame::{Kind, MAX_REPLY, MORE};
+use crate::layout::{self, SLOTS, ThreadHead, WorkerHead};
+use crate::memory::Mapping;
 use crate::packet::take_fds;
-use crate::{ChannelError, LogLevel, Outcome};
+use crate::ring::Writer;
+use crate::futex::Slept;
+use crate::slot::{BODY_FILE, PARAMS_FILE, Parts};
+use crate::{ChannelError, LogLevel, Outcome, request};
 
-/// How much is read from the socket at once.
-const READ: usize = 64 * 1024;
+/// How long a thread sleeps before it looks whether the gateway still lives. A
+/// gateway that goes in order says so at once.
+const NAP: Duration = Duration::from_secs(2);
 
-/// Replies are collected up to this many bytes before they are sent unasked.
-const COLLECT: usize = 64 * 1024;
+/// A part of a body is not split smaller than this.
+const LEAST: usize = 4 * 1024;
 
-/// Chunks of at least this size are sent from where they are, not collected.
-const LARGE: usize = 16 * 1024;
+/// The longest log text, in bytes.
+const MAX_LOG: usize = 60 * 1024;
 
 /// One assembled request.
 #[derive(Debug)]
@@ -44,275 +51,291 @@ pub enum Body {
     Memory(Vec<u8>),
     /// In an unnamed file, from offset 0.
     File {
-        /// The open file, private to this request.
+        /// The open file. Other processes have it open, too, and share its
+        /// offset: it is read by position.
         file: File,
         /// Its length in bytes.
         length: u64,
     },
 }
 
+/// What [`Port::receive`] has to say.
+#[derive(Debug)]
+pub enum Received {
+    /// The next request.
+    Request(Request),
+    /// A signal handler may want to run in this thread; ask again after.
+    Interrupted,
+    /// No more requests come.
+    Closed,
+}
+
+/// All ports of a worker.
+///
+/// # Errors
+/// `InvalidData` when the descriptors are not what [`crate::create`] makes;
+/// otherwise what the operating system reports.
+pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<Vec<Port>> {
+    if fds.len() < 3 || fds.len() > 2 + layout::MAX_THREADS {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a worker's descriptors are missing",
+        ));
+    }
+    let sockets = fds.split_off(2);
+    let (bell, memory) = (fds.pop(), fds.pop());
+    let (Some(bell), Some(memory)) = (bell, memory) else { return Ok(Vec::new()) };
+    let memory = Arc::new(Mapping::new(memory, layout::length(sockets.len()))?);
+    let bell = Arc::new(bell);
+    Ok(sockets
+        .into_iter()
+        .enumerate()
+        .map(|(thread, socket)| Port {
+            memory: Arc::clone(&memory),
+            bell: Arc::clone(&bell),
+            stopped: Arc::default(),
+            socket,
+            thread,
+            fds: VecDeque::new(),
+            slot: 0,
+            ring: Writer::new(thread),
+            fresh: false,
+        })
+        .collect())
+}
+
 /// An app thread's port to the gateway.
 #[derive(Debug)]
 pub struct Port {
+    memory: Arc<Mapping>,
+    bell: Arc<OwnedFd>,
+    stopped: Arc<AtomicBool>,
+    /// Carries descriptors, and says by its end that the gateway has gone.
     socket: OwnedFd,
-    input: Vec<u8>,
-    /// How far `input` has been used.
-    at: usize,
+    thread: usize,
     fds: VecDeque<OwnedFd>,
-    out: Vec<u8>,
-    cancelled: bool,
+    /// Where the next request will be, or where the running one is.
+    slot: usize,
+    ring: Writer,
+    /// Whether nothing of the current answer is in the ring yet.
+    fresh: bool,
 }
 
 impl Port {
-    /// Takes over the socket that the supervisor passed.
-    #[must_use]
-    pub const fn new(socket: OwnedFd) -> Self {
-        Self {
-            socket,
-            input: Vec::new(),
-            at: 0,
-            fds: VecDeque::new(),
-            out: Vec::new(),
-            cancelled: false,
-        }
-    }
-
-    /// Waits for the next request; `None` when the gateway wants no more of
-    /// this thread.
+    /// Waits for the next request.
     ///
     /// # Errors
-    /// [`ChannelError`] when the gateway broke off in mid-request.
-    pub fn receive(&mut self) -> Result<Option<Request>, ChannelError> {
-        self.cancelled = false;
+    /// [`ChannelError`] when the gateway sent something incomprehensible.
+    pub fn receive(&mut self) -> Result<Received, ChannelError> {
         loop {
-            if !self.fill(HEADER, RecvFlags::empty())? {
-                return if self.pending().is_empty() {
-                    Ok(None)
-                } else {
-                    Err(ChannelError::Closed)
-                };
+            let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
+            if self.stopped.load(Ordering::Relaxed) {
+                return Ok(Received::Closed);
             }
-            let header = self.take_header()?;
-            match header.kind {
-                // It crossed the end of the request it was meant for.
-                Kind::Cancel => {}
-                Kind::Request => return self.request(header).map(Some),
-                _ => return Err(ChannelError::Broken("a reply came from the gateway")),
+            if let Some(parts) = head.slots[self.slot].claim() {
+                self.fresh = true;
+                return self.request(parts).map(Received::Request);
+            }
+            if head.closed.0.load(crate::sync::Ordering::Acquire) != 0 {
+                return Ok(Received::Closed);
+            }
+            head.idle.0.announce();
+            let news = head.slots[self.slot].is_waiting()
+                || head.closed.0.load(crate::sync::Ordering::Acquire) != 0
+                || self.stopped.load(Ordering::Relaxed);
+            let slept = if news { Slept::Woken } else { head.idle.0.sleep(NAP) };
+            head.idle.0.retract();
+            match slept {
+                Slept::Woken => {}
+                Slept::Interrupted => return Ok(Received::Interrupted),
+                Slept::TimedOut if self.gateway_has_gone() => return Ok(Received::Closed),
+                // A signal may have come just before the sleep.
+                Slept::TimedOut => return Ok(Received::Interrupted),
             }
         }
     }
 
-    fn request(&mut self, header: Header) -> Result<Request, ChannelError> {
-        let place = BodyPlace::from_byte(header.detail)
-            .ok_or(ChannelError::Broken("unknown place of a body"))?;
-        self.need(header.length)?;
-        let payload = self.take(header.length);
-        let (params, length) = decode_request(payload)?;
-        let body = match place {
-            BodyPlace::File => {
-                let fd = self.fds.pop_front().ok_or(ChannelError::Broken("a file is missing"))?;
-                Body::File { file: File::from(fd), length }
-            }
-            BodyPlace::Inline => {
-                let length = usize::try_from(length)
-                    .map_err(|_| ChannelError::Broken("a body exceeds memory"))?;
-                self.need(length)?;
-                Body::Memory(self.take(length))
-            }
+    fn request(&mut self, parts: Parts) -> Result<Request, ChannelError> {
+        let area = layout::area(self.thread, self.slot);
+        let (encoded, in_area) = if parts.place & PARAMS_FILE != 0 {
+            let mut encoded = Vec::with_capacity(parts.params.min(1 << 24));
+            File::from(self.descriptor()?).take(parts.params as u64).read_to_end(&mut encoded)?;
+            (encoded, 0)
+        } else {
+            (self.copy(area, 0, parts.params)?, parts.params)
+        };
+        let params = request::decode(encoded)?;
+        let body = if parts.place & BODY_FILE != 0 {
+            Body::File { file: File::from(self.descriptor()?), length: parts.body }
+        } else {
+            let length = usize::try_from(parts.body).unwrap_or(usize::MAX);
+            Body::Memory(self.copy(area, in_area, length)?)
         };
         Ok(Request { params, body })
     }
 
-    /// Whether the client has gone, so that nobody needs the rest. Does not wait.
-    pub fn cancelled(&mut self) -> bool {
-        while !self.cancelled {
-            if self.pending().len() < HEADER {
-                match self.fill(HEADER, RecvFlags::DONTWAIT) {
-                    Ok(true) => {}
-                    Err(ChannelError::Io(error))
-                        if error.kind() == std::io::ErrorKind::WouldBlock =>
-                    {
-                        break;
-                    }
-                    // The gateway has gone: nobody waits any more.
-                    Ok(false) | Err(_) => self.cancelled = true,
-                }
-            } else {
-                // In mid-request the gateway says nothing else.
-                let header = self.take_header();
-                self.cancelled = !matches!(header, Ok(Header { kind: Kind::Request, .. }));
+    /// A copy of a part of the request area.
+    fn copy(&self, area: usize, at: usize, length: usize) -> Result<Vec<u8>, ChannelError> {
+        if at.checked_add(length).is_none_or(|end| end > layout::AREA) {
+            return Err(ChannelError::Broken("a request is longer than its area"));
+        }
+        let mut copy = Vec::with_capacity(length);
+        self.memory.window(area + at, length).append_to_vec(&mut copy);
+        Ok(copy)
+    }
+
+    /// The next descriptor that was sent. It was sent before the request was
+    /// staged, so this does not wait.
+    fn descriptor(&mut self) -> Result<OwnedFd, ChannelError> {
+        while self.fds.is_empty() {
+            let mut byte = [0; 16];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+            let into = &mut [IoSliceMut::new(&mut byte)];
+            match recvmsg(&self.socket, into, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+                Ok(got) if got.bytes == 0 => return Err(ChannelError::Closed),
+                Ok(_) => self.fds.extend(take_fds(&mut ancillary)),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
             }
         }
-        self.cancelled
+        self.fds.pop_front().ok_or(ChannelError::Broken("a file is missing"))
     }
 
-    /// Queues the CGI response head, its blank line included.
-    ///
-    /// # Errors
-    /// [`ChannelError`] when the gateway has gone.
-    pub fn head(&mut self, head: &[u8]) -> Result<(), ChannelError> {
-        self.reply(Kind::Head, 0, head)
+    /// Whether the client has gone, so that nobody needs the rest. Does not wait.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.memory.at::<ThreadHead>(layout::thread(self.thread)).slots[self.slot].is_cancelled()
     }
 
-    /// Queues a part of the body; a large one is sent at once, from where it is.
+    /// Puts the CGI response head, its blank line included.
     ///
     /// # Errors
-    /// [`ChannelError`] when the gateway has gone.
+    /// [`ChannelError::Closed`] when the gateway has gone.
+    pub fn head(&mut self, mut head: &[u8]) -> Result<(), ChannelError> {
+        while head.len() > LEAST {
+            let (part, rest) = head.split_at(LEAST);
+            self.put(Kind::Head, MORE, part)?;
+            head = rest;
+        }
+        self.put(Kind::Head, 0, head)
+    }
+
+    /// Puts a part of the body. Waits while the gateway can't take it.
+    ///
+    /// # Errors
+    /// [`ChannelError::Closed`] when the gateway has gone.
     pub fn body(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
-        for part in bytes.chunks(MAX_REPLY) {
-            self.reply(Kind::Body, 0, part)?;
-        }
-        Ok(())
+        self.stream(Kind::Body, bytes)
     }
 
-    /// Queues text for the web server's error log. Whole lines.
+    /// Puts text for the web server's error log. Whole lines.
     ///
     /// # Errors
-    /// [`ChannelError`] when the gateway has gone.
+    /// [`ChannelError::Closed`] when the gateway has gone.
     pub fn stderr(&mut self, text: &[u8]) -> Result<(), ChannelError> {
-        for part in text.chunks(MAX_REPLY) {
-            self.reply(Kind::Stderr, 0, part)?;
+        self.stream(Kind::Stderr, text)
+    }
+
+    /// Puts a line for flupd's log; a text over 60 KiB is cut.
+    ///
+    /// # Errors
+    /// [`ChannelError::Closed`] when the gateway has gone.
+    pub fn log(&mut self, level: LogLevel, text: &str) -> Result<(), ChannelError> {
+        let cut = text.floor_char_boundary(MAX_LOG);
+        self.put(Kind::Log, level as u8, &text.as_bytes()[..cut])
+    }
+
+    /// Ends the answer; the request's slot belongs to the gateway again.
+    ///
+    /// # Errors
+    /// [`ChannelError::Closed`] when the gateway has gone.
+    pub fn end(&mut self, outcome: Outcome) -> Result<(), ChannelError> {
+        self.put(Kind::End, outcome as u8, &[])?;
+        self.slot = (self.slot + 1) % SLOTS;
+        self.flush();
+        Ok(())
+    }
+
+    /// Shows the gateway what was put so far.
+    pub fn flush(&mut self) {
+        let memory = &self.memory;
+        self.ring.publish(memory.at::<ThreadHead>(layout::thread(self.thread)));
+        let head = memory.at::<WorkerHead>(0);
+        let (word, bit) = (self.thread / 64, self.thread % 64);
+        head.done.0[word].fetch_or(1 << bit, crate::sync::Ordering::Release);
+        if head.gateway.0.rouse() {
+            // The counter can't overflow in this universe, and nothing else fails.
+            let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// Puts bytes in as many frames as it takes.
+    fn stream(&mut self, kind: Kind, mut bytes: &[u8]) -> Result<(), ChannelError> {
+        while !bytes.is_empty() {
+            let room = self.room(bytes.len().min(LEAST))?;
+            let (part, rest) = bytes.split_at(bytes.len().min(room).min(MAX_REPLY));
+            self.put(kind, 0, part)?;
+            bytes = rest;
         }
         Ok(())
     }
 
-    /// Queues a line for flupd's log; a text over 256 KiB is cut.
-    ///
-    /// # Errors
-    /// [`ChannelError`] when the gateway has gone.
-    pub fn log(&mut self, level: LogLevel, text: &str) -> Result<(), ChannelError> {
-        let cut = text.floor_char_boundary(MAX_REPLY);
-        self.reply(Kind::Log, level as u8, &text.as_bytes()[..cut])
+    /// Puts one frame, waiting for room.
+    fn put(&mut self, kind: Kind, detail: u8, payload: &[u8]) -> Result<(), ChannelError> {
+        if std::mem::take(&mut self.fresh) {
+            let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
+            self.ring.rewind(&self.memory, head);
+        }
+        self.room(payload.len())?;
+        self.ring.frame(&self.memory, kind, detail, payload);
+        Ok(())
     }
 
-    /// Ends the answer and sends all that is queued.
-    ///
-    /// # Errors
-    /// [`ChannelError`] when the gateway has gone.
-    pub fn end(&mut self, outcome: Outcome) -> Result<(), ChannelError> {
-        self.reply(Kind::End, outcome as u8, &[])?;
-        self.flush()
+    /// Waits until a payload of `least` bytes fits; how long a one does.
+    fn room(&mut self, least: usize) -> Result<usize, ChannelError> {
+        // The padding of the payload itself has to fit, too.
+        let least = least.next_multiple_of(8);
+        loop {
+            let memory = Arc::clone(&self.memory);
+            let head = memory.at::<ThreadHead>(layout::thread(self.thread));
+            let room = self.ring.room(head);
+            if room >= least {
+                return Ok(room & !7);
+            }
+            self.flush();
+            head.blocked.0.announce();
+            let slept = if self.ring.room(head) >= least {
+                Slept::Woken
+            } else {
+                head.blocked.0.sleep(NAP)
+            };
+            head.blocked.0.retract();
+            if slept == Slept::TimedOut && self.gateway_has_gone() {
+                return Err(ChannelError::Closed);
+            }
+        }
     }
 
-    /// Sends all that is queued.
-    ///
-    /// # Errors
-    /// [`ChannelError`] when the gateway has gone.
-    pub fn flush(&mut self) -> Result<(), ChannelError> {
-        let out = std::mem::take(&mut self.out);
-        let sent = self.write(&out, &[]);
-        self.out = out;
-        self.out.clear();
-        sent
+    fn gateway_has_gone(&self) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        matches!(poll(&mut fds, Some(&now)), Ok(1..))
+            && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
     }
 
     /// A handle with which another thread can stop this port.
-    ///
-    /// # Errors
-    /// What `dup(2)` reports, usually that no descriptor is left.
-    pub fn stopper(&self) -> std::io::Result<Stopper> {
-        Ok(Stopper { socket: self.socket.try_clone()? })
-    }
-
-    /// Closes the connection at once, also when a [`Stopper`] still exists. What
-    /// is queued is lost.
-    pub fn close(self) {
-        // It only fails when the gateway has gone, which is as good.
-        let _ = shutdown(&self.socket, Shutdown::Both);
-    }
-
-    fn reply(&mut self, kind: Kind, detail: u8, payload: &[u8]) -> Result<(), ChannelError> {
-        let header = Header { length: payload.len(), kind, detail }.encode()?;
-        self.out.extend_from_slice(&header);
-        if payload.len() < LARGE {
-            self.out.extend_from_slice(payload);
-            if self.out.len() < COLLECT { Ok(()) } else { self.flush() }
-        } else {
-            let out = std::mem::take(&mut self.out);
-            let sent = self.write(&out, payload);
-            self.out = out;
-            self.out.clear();
-            sent
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper {
+            memory: Arc::clone(&self.memory),
+            stopped: Arc::clone(&self.stopped),
+            thread: self.thread,
         }
-    }
-
-    fn write(&self, mut first: &[u8], mut second: &[u8]) -> Result<(), ChannelError> {
-        while !first.is_empty() || !second.is_empty() {
-            let parts = [IoSlice::new(first), IoSlice::new(second)];
-            let mut none = SendAncillaryBuffer::default();
-            let sent = match sendmsg(&self.socket, &parts, &mut none, SendFlags::NOSIGNAL) {
-                Ok(sent) => sent,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => {
-                    return Err(ChannelError::Closed);
-                }
-                Err(errno) => return Err(errno.into()),
-            };
-            let of_first = sent.min(first.len());
-            first = &first[of_first..];
-            second = &second[sent - of_first..];
-        }
-        Ok(())
-    }
-
-    fn pending(&self) -> &[u8] {
-        &self.input[self.at..]
-    }
-
-    /// Like [`Port::fill`], where the end of input is an error.
-    fn need(&mut self, count: usize) -> Result<(), ChannelError> {
-        if self.fill(count, RecvFlags::empty())? { Ok(()) } else { Err(ChannelError::Closed) }
-    }
-
-    /// Reads until `count` bytes are pending; `false` at the end of input.
-    fn fill(&mut self, count: usize, flags: RecvFlags) -> Result<bool, ChannelError> {
-        if self.at > 0 {
-            self.input.drain(..self.at);
-            self.at = 0;
-        }
-        while self.input.len() < count {
-            let have = self.input.len();
-            self.input.resize(have + READ.max(count - have), 0);
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-            let got = recvmsg(
-                self.socket.as_fd(),
-                &mut [IoSliceMut::new(&mut self.input[have..])],
-                &mut ancillary,
-                RecvFlags::CMSG_CLOEXEC | flags,
-            );
-            self.input.truncate(have + got.as_ref().map_or(0, |got| got.bytes));
-            match got {
-                Ok(got) => {
-                    self.fds.extend(take_fds(&mut ancillary));
-                    if got.bytes == 0 {
-                        return Ok(false);
-                    }
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::CONNRESET) => return Ok(false),
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        Ok(true)
-    }
-
-    fn take(&mut self, count: usize) -> Vec<u8> {
-        let taken = self.input[self.at..self.at + count].to_vec();
-        self.at += count;
-        taken
-    }
-
-    fn take_header(&mut self) -> Result<Header, ChannelError> {
-        let mut bytes = [0; HEADER];
-        bytes.copy_from_slice(&self.input[self.at..self.at + HEADER]);
-        self.at += HEADER;
-        Header::decode(bytes)
     }
 }
 
-/// The descriptor to wait on: it is readable when [`Port::receive`] has
-/// something to do.
+/// The end of this is the sign that the gateway has gone.
 impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -322,51 +345,17 @@ impl AsFd for Port {
 /// Stops a port from another thread.
 #[derive(Debug)]
 pub struct Stopper {
-    socket: OwnedFd,
+    memory: Arc<Mapping>,
+    stopped: Arc<AtomicBool>,
+    thread: usize,
 }
 
 impl Stopper {
-    /// No request comes in any more: a waiting [`Port::receive`] returns what
-    /// has already arrived, then `None`. Answers still go out. From here on
-    /// [`Port::cancelled`] means nothing.
+    /// The thread takes no request any more: a waiting [`Port::receive`]
+    /// returns [`Received::Closed`]. The running one goes on; what is staged
+    /// behind it goes to another worker once the port is dropped.
     pub fn stop(&self) {
-        // It only fails when the gateway has gone, which is as good.
-        let _ = shutdown(&self.socket, Shutdown::Read);
+        self.stopped.store(true, Ordering::Relaxed);
+        self.memory.at::<ThreadHead>(layout::thread(self.thread)).idle.0.wake();
     }
-}
-
-/// Encodes a request's payload: body length, number of pairs, the lengths of
-/// all names and values, then their bytes.
-#[cfg(feature = "gateway")]
-pub(crate) fn encode_request(out: &mut Vec<u8>, params: &Params, body_length: u64) {
-    let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
-    out.extend_from_slice(&body_length.to_le_bytes());
-    out.extend_from_slice(&word(params.len()));
-    for (name, value) in params {
-        out.extend_from_slice(&word(name.len()));
-        out.extend_from_slice(&word(value.len()));
-    }
-    for (name, value) in params {
-        out.extend_from_slice(name);
-        out.extend_from_slice(value);
-    }
-}
-
-fn decode_request(payload: Vec<u8>) -> Result<(Params, u64), ChannelError> {
-    const SHORT: ChannelError = ChannelError::Broken("a request's params end early");
-    let (length, rest) = payload.split_first_chunk::<8>().ok_or(SHORT)?;
-    let length = u64::from_le_bytes(*length);
-    let (count, rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
-    let count = u32::from_le_bytes(*count) as usize;
-    let index = rest.get(..count.checked_mul(8).ok_or(SHORT)?).ok_or(SHORT)?;
-    let (words, _) = index.as_chunks::<4>();
-    let lengths: Vec<usize> = words.iter().map(|w| u32::from_le_bytes(*w) as usize).collect();
-    let mut at = 12 + count * 8;
-    let mut params = Params::over(payload);
-    for pair in lengths.chunks_exact(2) {
-        let (name, value) = (pair[0], pair[1]);
-        params.push_span(at..at + name, at + name..at + name + value).map_err(|_| SHORT)?;
-        at += name + value;
-    }
-    Ok((params, length))
 }
