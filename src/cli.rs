@@ -71,7 +71,7 @@ pub struct ServeArgs {
     pub workers: Option<u16>,
 
     /// The number of app threads in each worker [default: 4]
-    #[arg(long, value_name = "T", value_parser = value_parser!(u16).range(1..=250))]
+    #[arg(long, value_name = "T", value_parser = value_parser!(u16).range(1..=240))]
     pub threads: Option<u16>,
 
     /// The Python to run the app with: an interpreter or the directory of a virtualenv
@@ -195,7 +195,7 @@ mod tests {
     fn bad_numbers_are_refused_with_their_range() {
         for (option, value, hint) in [
             ("--workers", "0", "1..=1024"),
-            ("--threads", "251", "1..=250"),
+            ("--threads", "241", "1..=240"),
             ("--socket-mode", "0999", "octal"),
             ("--graceful-timeout", "soon", "seconds"),
             ("--max-body", "1T", "K, M or G"),

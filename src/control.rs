@@ -19,10 +19,10 @@ use crate::config::GatewayConfig;
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGateway {
     /// The first message. The listening sockets travel with it, in the order of
-    /// [`GatewayConfig::listeners`].
+    /// [`GatewayConfig::listeners`], and after them the bell that workers ring.
     Configure(GatewayConfig),
-    /// A worker process runs. The gateway's ends of its ports travel with it,
-    /// one per app thread. It takes no request before it is ready.
+    /// A worker process runs. The gateway's ends of its channel travel with it.
+    /// It takes no request before it is ready.
     WorkerStarted {
         /// Its number, unique in the life of the supervisor.
         worker: u64,

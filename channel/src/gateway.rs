@@ -98,7 +98,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<(Memory, Vec<Port>)> {
         Ok(Port {
             mapping: Rc::clone(&mapping),
             thread,
-            socket: UnixStream::from_std(socket)?,
+            socket: Rc::new(UnixStream::from_std(socket)?),
             ring: Reader::new(thread),
             front: 0,
             staged: 0,
@@ -154,7 +154,7 @@ pub struct Port {
     mapping: Rc<Mapping>,
     thread: usize,
     /// Carries descriptors; its end says that the worker has gone.
-    socket: UnixStream,
+    socket: Rc<UnixStream>,
     ring: Reader,
     /// The slot of the request whose answer comes next.
     front: usize,
@@ -288,10 +288,11 @@ impl Port {
         head.blocked.0.wake();
     }
 
-    /// Waits until the worker's end of this port is closed.
-    pub async fn gone(&self) {
+    /// Waits until the worker's end of this port is closed. Borrows nothing.
+    pub fn gone(&self) -> impl Future<Output = ()> + use<> {
+        let socket = Rc::clone(&self.socket);
         // Nothing is ever sent this way: readable means the end.
-        let _ = self.socket.readable().await;
+        async move { drop(socket.readable().await) }
     }
 
     fn head(&self) -> &ThreadHead {
@@ -311,7 +312,7 @@ impl Port {
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&fds));
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        sendmsg(&self.socket, &[IoSlice::new(b"f")], &mut ancillary, flags)?;
+        sendmsg(&*self.socket, &[IoSlice::new(b"f")], &mut ancillary, flags)?;
         Ok(())
     }
 }
@@ -404,6 +405,12 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// Whether there was nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
     /// Whether the answer has ended.
     #[must_use]
     pub const fn ended(&self) -> bool {

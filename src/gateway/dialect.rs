@@ -94,12 +94,12 @@ impl Dialect {
         }
     }
 
-    /// Appends the response head.
-    pub(super) fn head(&self, out: &mut BytesMut, id: u16, head: &[u8]) {
-        self.body(out, id, head);
+    /// Whether answers travel in records.
+    pub(super) const fn is_fastcgi(&self) -> bool {
+        matches!(self, Self::Fastcgi(_))
     }
 
-    /// Appends a part of the body.
+    /// Appends a part of an answer.
     pub(super) fn body(&self, out: &mut BytesMut, id: u16, bytes: &[u8]) {
         match self {
             Self::Fastcgi(_) => fcgi::encode::stdout(out, id, bytes),
@@ -107,17 +107,17 @@ impl Dialect {
         }
     }
 
-    /// Appends text for the web server's error log; SCGI has no place for it.
-    pub(super) fn stderr(&self, out: &mut BytesMut, id: u16, text: &[u8]) {
-        if let Self::Fastcgi(_) = self {
-            fcgi::encode::stderr(out, id, text);
-        }
-    }
-
     /// Appends the end of an answer, and forgets the request.
     pub(super) fn end(&mut self, out: &mut BytesMut, id: u16) {
-        if let Self::Fastcgi(decoder) = self {
+        if self.is_fastcgi() {
             fcgi::encode::end_request(out, id, 0, ProtocolStatus::RequestComplete);
+        }
+        self.forget(id);
+    }
+
+    /// The answer's end has been encoded: the id is free again.
+    pub(super) fn forget(&mut self, id: u16) {
+        if let Self::Fastcgi(decoder) = self {
             decoder.finish(id);
         }
     }

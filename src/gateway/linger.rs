@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use bytes::BytesMut;
 use tokio::io::Interest;
 
 use super::stream::Stream;
@@ -18,7 +17,7 @@ const TOTAL: Duration = Duration::from_secs(30);
 /// Says the end, then reads away what the peer sends until it closes.
 pub(super) async fn linger(stream: &Stream) {
     stream.shutdown();
-    let mut waste = BytesMut::with_capacity(16 * 1024);
+    let mut waste = Vec::with_capacity(16 * 1024);
     let drain = async {
         loop {
             waste.clear();

@@ -2,36 +2,43 @@
 //! thread's port. No Python, no privileges.
 //!
 //! Life of a request: `listener` accepts → `connection` reads, its `dialect`
-//! decodes → `request` assembles, `spool` takes large bodies → `pool` finds or
-//! awaits an idle seat → `link` carries it to the app thread and the answer
-//! back into the `exchange` → `connection` encodes and writes.
+//! decodes → `request` assembles, `spool` takes large bodies → `pool` stages
+//! it at a `seat` or queues it → the app thread answers into its ring → `relay`
+//! takes the answer → `outgoing` encodes and writes.
 
 mod connection;
 mod dialect;
 mod exchange;
 mod linger;
-mod link;
 mod listener;
+mod open;
+mod outgoing;
+mod park;
 mod pool;
 mod refusal;
+mod relay;
 mod request;
+mod seat;
 mod spool;
 mod stream;
 
+use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use flupd_channel::gateway::Port;
+use flupd_channel::ChannelError;
+use flupd_channel::gateway::Bell;
 use tokio::runtime::LocalOptions;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
 use self::connection::Shared;
 use self::listener::{Admission, Listener};
 use self::pool::Pool;
+use self::seat::Seat;
 use crate::config::GatewayConfig;
 use crate::control::{Control, FromGateway, ToGateway};
 use crate::observe::log;
@@ -52,6 +59,8 @@ pub(crate) fn run(control: OwnedFd) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
+        .on_thread_park(park::before_sleep)
+        .on_thread_unpark(park::after_sleep)
         .build_local(LocalOptions::default())
         .context("the gateway's runtime can't start")?;
     let done = runtime.block_on(serve(control));
@@ -62,14 +71,16 @@ pub(crate) fn run(control: OwnedFd) -> anyhow::Result<()> {
 
 async fn serve(control: OwnedFd) -> anyhow::Result<()> {
     let control = Rc::new(Control::new(control).context("the control socket can't be watched")?);
-    let (config, sockets) = match control.receive().await.context("no configuration came")? {
-        Some((ToGateway::Configure(config), sockets)) => (config, sockets),
+    let (config, mut fds) = match control.receive().await.context("no configuration came")? {
+        Some((ToGateway::Configure(config), fds)) => (config, fds),
         Some((other, _)) => bail!("the supervisor began with {other:?} and not a configuration"),
         None => return Ok(()),
     };
     log::start(config.log);
+    let bell = fds.pop().context("the bell did not come with the configuration")?;
+    let _bell = Bell::new(bell).context("the bell can't be watched")?;
     let mut gateway = Gateway::new(config, control);
-    gateway.listen(sockets)?;
+    gateway.listen(fds)?;
     gateway.control.send(&FromGateway::Listening, &[]).await.context("the supervisor is gone")?;
     gateway.obey().await?;
     gateway.drain().await;
@@ -95,14 +106,24 @@ enum Obeyed {
 
 impl Gateway {
     fn new(config: GatewayConfig, control: Rc<Control>) -> Self {
-        let pool = Pool::new(config.limits.queue);
+        let (reports, mut reported) = mpsc::unbounded_channel::<FromGateway>();
+        let pool = Pool::new(config.limits.queue, reports);
+        park::serve(Rc::clone(&pool));
+        let reporter = Rc::clone(&control);
+        tokio::task::spawn_local(async move {
+            while let Some(report) = reported.recv().await {
+                if let Err(error) = reporter.send(&report, &[]).await {
+                    debug!(%error, "the supervisor is gone");
+                }
+            }
+        });
         let fds = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let fds = fds.and_then(|fds| usize::try_from(fds).ok()).unwrap_or(usize::MAX);
         // A spooled body needs a second descriptor beside its connection.
         let connections = fds.saturating_sub(config.concurrency + RESERVED_FDS) / 2;
         Self {
             control,
-            shared: Rc::new(Shared { config, pool }),
+            shared: Rc::new(Shared { config, pool, buffers: RefCell::default() }),
             admission: Admission::new(connections.max(16)),
             stopping: watch::Sender::new(false),
             listeners: Vec::new(),
@@ -136,50 +157,41 @@ impl Gateway {
                 None => return Ok(Obeyed::Gone),
                 Some((ToGateway::Stop, _)) => return Ok(Obeyed::Stop),
                 Some((ToGateway::Configure(_), _)) => bail!("configured a second time"),
-                Some((ToGateway::WorkerStarted { worker, pid }, ports)) => {
-                    self.employ(worker, pid, ports);
+                Some((ToGateway::WorkerStarted { worker, pid }, fds)) => {
+                    self.employ(worker, pid, fds);
                 }
                 Some((ToGateway::WorkerReady { worker }, _)) => pool.worker_ready(worker),
                 Some((ToGateway::WorkerDrain { worker }, _)) => pool.drain(worker),
                 Some((ToGateway::WorkerExited { worker, cause, expected }, _)) => {
-                    pool.worker_exited(worker, cause, expected);
+                    pool.worker_exited(worker, &cause, expected);
                 }
             }
         }
     }
 
-    fn employ(&self, worker: u64, pid: u32, ports: Vec<OwnedFd>) {
-        let seats = self.shared.pool.worker_started(worker, pid, ports.len());
-        for (seat, port) in seats.into_iter().zip(ports) {
-            let (pool, control) = (Rc::clone(&self.shared.pool), Rc::clone(&self.control));
+    fn employ(&self, worker: u64, pid: u32, fds: Vec<OwnedFd>) {
+        let (memory, ports) = match flupd_channel::gateway::open(fds) {
+            Ok(opened) => opened,
+            Err(error) => return self.shared.pool.worker_broken(worker, &error.into()),
+        };
+        let load = Rc::new(Cell::new(0));
+        let mut seats = Vec::new();
+        for port in ports {
+            let (pool, gone) = (Rc::clone(&self.shared.pool), port.gone());
+            let seat = Seat::new(worker, port, Rc::clone(&load));
+            seats.push(Rc::clone(&seat));
             tokio::task::spawn_local(async move {
-                let reason = match Port::new(port) {
-                    Ok(port) => {
-                        link::run(port, seat, Rc::clone(&pool)).await.err().map(|e| e.to_string())
-                    }
-                    Err(error) => {
-                        pool.seat_closed(&seat);
-                        Some(format!("its port can't be watched: {error}"))
-                    }
-                };
-                let reason = match reason {
-                    Some(reason) => reason,
-                    None if pool.is_lingering(worker) => {
-                        tokio::time::sleep(FAREWELL).await;
-                        if !pool.is_lingering(worker) {
-                            return;
-                        }
-                        "it closed its ports and does not exit".to_owned()
-                    }
-                    None => return,
-                };
-                error!(worker, reason, "worker broken");
-                let broken = FromGateway::WorkerBroken { worker, reason };
-                if let Err(error) = control.send(&broken, &[]).await {
-                    debug!(%error, "the supervisor is gone");
+                gone.await;
+                pool.seat_gone(&seat);
+                drop(seat);
+                tokio::time::sleep(FAREWELL).await;
+                if pool.is_lingering(worker) {
+                    let rule = "it closed its ports and does not exit";
+                    pool.worker_broken(worker, &ChannelError::Broken(rule));
                 }
             });
         }
+        self.shared.pool.worker_started(worker, pid, memory, &seats);
     }
 
     /// Finishes what was begun.

@@ -1,52 +1,46 @@
 //! The app's workers and the one queue in front of them.
 //!
-//! Every app thread is a [`Seat`]. A request goes to an idle seat at once, else
-//! into the queue, in order; a full queue refuses. The pool also knows which
-//! requests a worker had inside when it died.
+//! Every app thread is a [`Seat`]. A request goes to an idle seat, else it is
+//! staged behind a young one, so that its thread goes on without a wake-up, else
+//! it waits in the queue, in order; a full queue refuses. A seat that falls idle
+//! takes what is staged behind others before it would sleep.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use flupd_channel::gateway::{Memory, Size, size};
+use flupd_channel::{ChannelError, Outcome};
+use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Place};
 use super::refusal::Refusal;
+use super::seat::Seat;
+use crate::control::FromGateway;
 
-/// One app thread, as the pool sees it.
-#[derive(Debug)]
-pub(super) struct Seat {
-    /// The number of its worker.
-    pub(super) worker: u64,
-    next: RefCell<Option<Rc<Exchange>>>,
-    wake: Notify,
-    leaving: Cell<bool>,
-    exited: Notify,
-}
+/// How many requests a seat has at most, the running one included.
+const DEPTH: usize = 4;
 
-impl Seat {
-    /// Waits until the supervisor says that the worker process has ended. Its
-    /// socket need not say so: a child the app forked may hold it open.
-    pub(super) async fn worker_exited(&self) {
-        self.exited.notified().await;
-    }
-}
+/// Nothing is staged behind a request that has been running for longer.
+const YOUNG: Duration = Duration::from_micros(500);
+
+/// After so many changes the wake-ups go out although the gateway is busy.
+const BATCH: u32 = 32;
 
 /// The workers and the queue.
 #[derive(Debug)]
 pub(super) struct Pool {
-    state: RefCell<State>,
-    queue_limit: usize,
-}
-
-#[derive(Debug)]
-struct State {
-    workers: BTreeMap<u64, Worker>,
+    workers: RefCell<BTreeMap<u64, Worker>>,
     /// Seats without a request, the last used last.
-    idle: Vec<Rc<Seat>>,
-    queue: VecDeque<Rc<Exchange>>,
-    health: Health,
+    idle: RefCell<Vec<Rc<Seat>>>,
+    queue: RefCell<VecDeque<Rc<Exchange>>>,
+    queue_limit: usize,
+    health: Cell<Health>,
+    to_wake: RefCell<Vec<Rc<Seat>>>,
+    changes: Cell<u32>,
+    supervisor: UnboundedSender<FromGateway>,
 }
 
 /// ```text
@@ -66,253 +60,390 @@ enum Health {
 struct Worker {
     pid: u32,
     ready: bool,
-    leaving: bool,
+    memory: Memory,
     seats: Vec<Rc<Seat>>,
-    busy: usize,
-    /// Seats whose link still runs.
-    open: usize,
-    exit: Option<(String, bool)>,
     /// The requests that died with it.
     lost: Vec<String>,
 }
 
 impl Pool {
-    /// An empty pool whose queue holds `queue_limit` requests.
-    pub(super) fn new(queue_limit: usize) -> Rc<Self> {
-        let state = State {
-            workers: BTreeMap::new(),
-            idle: Vec::new(),
-            queue: VecDeque::new(),
-            health: Health::Starting,
-        };
-        Rc::new(Self { state: RefCell::new(state), queue_limit })
+    /// An empty pool whose queue holds `queue_limit` requests. `supervisor` is
+    /// told of workers that must be ended.
+    pub(super) fn new(queue_limit: usize, supervisor: UnboundedSender<FromGateway>) -> Rc<Self> {
+        Rc::new(Self {
+            workers: RefCell::default(),
+            idle: RefCell::default(),
+            queue: RefCell::default(),
+            queue_limit,
+            health: Cell::new(Health::Starting),
+            to_wake: RefCell::default(),
+            changes: Cell::new(0),
+            supervisor,
+        })
     }
 
-    /// Adds a worker that is starting, and returns its seats.
-    pub(super) fn worker_started(&self, worker: u64, pid: u32, threads: usize) -> Vec<Rc<Seat>> {
-        let seat = |_| {
-            Rc::new(Seat {
-                worker,
-                next: RefCell::default(),
-                wake: Notify::new(),
-                leaving: Cell::new(false),
-                exited: Notify::new(),
-            })
-        };
-        let seats: Vec<_> = (0..threads).map(seat).collect();
-        let entry = Worker {
-            pid,
-            ready: false,
-            leaving: false,
-            seats: seats.clone(),
-            busy: 0,
-            open: threads,
-            exit: None,
-            lost: Vec::new(),
-        };
-        self.state.borrow_mut().workers.insert(worker, entry);
-        seats
+    /// Adds a worker that is starting.
+    pub(super) fn worker_started(&self, worker: u64, pid: u32, memory: Memory, seats: &[Rc<Seat>]) {
+        let entry =
+            Worker { pid, ready: false, memory, seats: seats.to_vec(), lost: Vec::new() };
+        self.workers.borrow_mut().insert(worker, entry);
     }
 
     /// The worker has imported the app: its seats take requests.
     pub(super) fn worker_ready(&self, worker: u64) {
-        let mut state = self.state.borrow_mut();
-        let Some(entry) = state.workers.get_mut(&worker) else { return };
-        entry.ready = true;
-        entry.seats.iter().for_each(|seat| seat.wake.notify_one());
-        state.health = Health::Serving;
-    }
-
-    /// The worker gets no more requests; its links end when they are done.
-    pub(super) fn drain(&self, worker: u64) {
-        let mut state = self.state.borrow_mut();
-        let Some(entry) = state.workers.get_mut(&worker) else { return };
-        entry.leaving = true;
-        for seat in &entry.seats {
-            seat.leaving.set(true);
-            seat.wake.notify_one();
-        }
-        state.idle.retain(|seat| seat.worker != worker);
-    }
-
-    /// The worker process has ended.
-    pub(super) fn worker_exited(&self, worker: u64, cause: String, expected: bool) {
-        self.drain(worker);
-        let mut state = self.state.borrow_mut();
-        let Some(entry) = state.workers.get_mut(&worker) else { return };
-        let was_ready = std::mem::replace(&mut entry.ready, false);
-        entry.exit = Some((cause, expected));
-        entry.seats.iter().for_each(|seat| seat.exited.notify_one());
-        if !state.workers.values().any(|entry| entry.ready) && !expected {
-            state.health = if was_ready { Health::Starting } else { Health::Failing };
-        }
-        let refused = match state.health {
-            Health::Failing => std::mem::take(&mut state.queue),
-            _ => VecDeque::new(),
+        let seats = match self.workers.borrow_mut().get_mut(&worker) {
+            Some(entry) => {
+                entry.ready = true;
+                entry.seats.clone()
+            }
+            None => return,
         };
-        state.bury(worker);
-        drop(state);
-        for exchange in refused {
-            exchange.refuse(&Refusal::app_unavailable());
+        self.health.set(Health::Serving);
+        for seat in seats {
+            seat.open.set(true);
+            self.idle.borrow_mut().push(Rc::clone(&seat));
+            self.refill(&seat);
         }
     }
 
-    /// Hands a request to an idle seat, else queues it, else refuses it.
+    /// The worker gets no more requests. What is staged and not begun goes to
+    /// others; its threads leave when they are done.
+    pub(super) fn drain(&self, worker: u64) {
+        let seats = self.workers.borrow().get(&worker).map(|entry| entry.seats.clone());
+        for seat in seats.unwrap_or_default() {
+            self.retire(&seat);
+        }
+        self.spread();
+    }
+
+    /// The worker process has ended: what it did not answer is lost.
+    pub(super) fn worker_exited(&self, worker: u64, cause: &str, expected: bool) {
+        self.worker_lost(worker, cause);
+        let Some(entry) = self.workers.borrow_mut().remove(&worker) else { return };
+        if !expected && !self.workers.borrow().values().any(|entry| entry.ready) {
+            self.health.set(if entry.ready { Health::Starting } else { Health::Failing });
+        }
+        let (pid, requests) = (entry.pid, entry.lost.join(", "));
+        if expected && requests.is_empty() {
+            info!(worker, pid, cause, "worker left");
+        } else {
+            error!(worker, pid, cause, requests, "worker died");
+        }
+        if self.health.get() == Health::Failing {
+            for exchange in self.queue.take() {
+                exchange.refuse(Refusal::app_unavailable());
+            }
+        }
+    }
+
+    /// The worker answers no more: its requests are given to others where that
+    /// can do no harm, else refused. What it had answered whole is still taken.
+    fn worker_lost(&self, worker: u64, why: &str) {
+        self.drain(worker);
+        let seats = self.workers.borrow().get(&worker).map(|entry| entry.seats.clone());
+        for seat in seats.unwrap_or_default() {
+            seat.dead.set(true);
+            self.settle(&seat, why);
+        }
+        self.spread();
+    }
+
+    /// The thread of this seat has gone; the others of its worker may go on.
+    pub(super) fn seat_gone(&self, seat: &Rc<Seat>) {
+        seat.dead.set(true);
+        self.retire(seat);
+        self.settle(seat, "the worker has gone");
+        self.spread();
+    }
+
+    /// No more requests for this seat; what it has not begun goes to others.
+    fn retire(&self, seat: &Rc<Seat>) {
+        seat.open.set(false);
+        self.idle.borrow_mut().retain(|idle| !Rc::ptr_eq(idle, seat));
+        while let Some(exchange) = seat.take_back() {
+            self.queue.borrow_mut().push_front(exchange);
+        }
+        seat.close();
+    }
+
+    /// Settles the requests of a dead seat.
+    fn settle(&self, seat: &Rc<Seat>, why: &str) {
+        if let Some(front) = seat.front()
+            && !front.is_cancelled()
+            && seat.has_end()
+        {
+            // Its connection takes it, and comes here again for the next one.
+            return front.news();
+        }
+        let untouched = seat.is_untouched();
+        for (at, exchange) in seat.abandon().into_iter().enumerate().rev() {
+            if exchange.is_cancelled() {
+                continue;
+            }
+            if at > 0 || untouched {
+                exchange.put(Place::Waiting);
+                self.queue.borrow_mut().push_front(exchange);
+            } else {
+                self.request_lost(seat, exchange, why);
+            }
+        }
+    }
+
+    /// A worker has not answered this request that it had begun: it is given to
+    /// another once if that can do no harm, else refused.
+    fn request_lost(&self, seat: &Seat, exchange: Rc<Exchange>, why: &str) {
+        let repeat =
+            !exchange.started() && exchange.is_repeatable() && exchange.attempts.get() == 0;
+        let verdict = match (exchange.started(), repeat) {
+            (true, _) => "cut",
+            (false, true) => "repeated",
+            (false, false) => "answered 502",
+        };
+        if let Some(entry) = self.workers.borrow_mut().get_mut(&seat.worker) {
+            entry.lost.push(format!("{} ({verdict})", exchange.describe()));
+        }
+        if repeat {
+            exchange.attempts.set(1);
+            exchange.put(Place::Waiting);
+            self.queue.borrow_mut().push_front(exchange);
+        } else {
+            exchange.refuse(Refusal::worker_lost(why.to_owned()));
+        }
+    }
+
+    /// The worker broke the channel protocol: it must be ended.
+    pub(super) fn worker_broken(&self, worker: u64, error: &ChannelError) {
+        let reason = error.to_string();
+        error!(worker, reason, "worker broken");
+        for seat in self.workers.borrow().get(&worker).map_or(&[][..], |w| &w.seats) {
+            // Nothing of what it says is believed any more.
+            for exchange in seat.abandon().into_iter().filter(|e| !e.is_cancelled()) {
+                exchange.refuse(Refusal::worker_lost(reason.clone()));
+            }
+        }
+        self.worker_lost(worker, &reason);
+        // The supervisor ends with us if it is gone.
+        let _ = self.supervisor.send(FromGateway::WorkerBroken { worker, reason });
+    }
+
+    /// Hands in a whole request.
     pub(super) fn submit(&self, exchange: Rc<Exchange>) {
-        let mut state = self.state.borrow_mut();
-        let refusal = if state.health == Health::Failing {
+        let refusal = if self.health.get() == Health::Failing {
             Refusal::app_unavailable()
-        } else if let Some(seat) = state.pick() {
-            state.assign(&seat, exchange);
-            return;
-        } else if state.queue.len() < self.queue_limit {
-            state.queue.push_back(exchange);
-            return;
+        } else if self.queue.borrow().is_empty() && self.seat(&exchange) {
+            return self.changed();
+        } else if self.queue.borrow().len() < self.queue_limit {
+            return self.queue.borrow_mut().push_back(exchange);
         } else {
             Refusal::queue_full(self.queue_limit)
         };
-        drop(state);
         warn!(request = exchange.describe(), why = refusal.why, "request refused");
-        exchange.refuse(&refusal);
+        exchange.refuse(refusal);
     }
 
-    /// Takes a cancelled request out of the queue.
-    pub(super) fn forget(&self, exchange: &Rc<Exchange>) {
-        self.state.borrow_mut().queue.retain(|waiting| !Rc::ptr_eq(waiting, exchange));
+    /// The connection of this request has gone, or it was aborted.
+    pub(super) fn cancel(&self, exchange: &Rc<Exchange>) {
+        exchange.cancel();
+        self.queue.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, exchange));
+        if let Place::Seated(seat) = exchange.place()
+            && seat.serves(exchange)
+        {
+            seat.cancel();
+            self.discard(&seat, exchange);
+        }
     }
 
-    /// Waits for the next request of a seat; `None` when it is to leave. May be
-    /// dropped while it waits: [`Pool::seat_closed`] saves what was assigned.
-    pub(super) async fn next(&self, seat: &Rc<Seat>) -> Option<Rc<Exchange>> {
+    /// The connection has taken all of this answer. `false` when the app has
+    /// asked to exit instead of answering: the request has gone elsewhere.
+    pub(super) fn answered(&self, seat: &Rc<Seat>, exchange: &Rc<Exchange>, end: Outcome) -> bool {
+        let leaves = end == Outcome::Exit;
+        if leaves {
+            self.request_lost(seat, Rc::clone(exchange), "the app called sys.exit");
+            self.drain(seat.worker);
+        } else {
+            exchange.put(Place::Over);
+        }
+        self.freed(seat);
+        !leaves
+    }
+
+    /// A request has left this seat.
+    fn freed(&self, seat: &Rc<Seat>) {
+        if seat.open.get() {
+            self.refill(seat);
+        } else if seat.dead.get() {
+            self.settle(seat, "the worker has gone");
+            self.spread();
+        }
+        self.look(seat);
+        self.changed();
+    }
+
+    /// Gives a seat with room the next requests, or makes it idle.
+    fn refill(&self, seat: &Rc<Seat>) {
+        while seat.depth() < DEPTH {
+            let Some(next) = self.queue.borrow_mut().pop_front() else { break };
+            if fits(seat, &next) {
+                self.stage(seat, next);
+            } else {
+                self.queue.borrow_mut().push_front(next);
+                break;
+            }
+        }
+        if seat.depth() == 0 && let Some(stolen) = self.steal() {
+            self.stage(seat, stolen);
+        }
+        let mut idle = self.idle.borrow_mut();
+        let listed = idle.iter().position(|idle| Rc::ptr_eq(idle, seat));
+        match (listed, seat.depth()) {
+            (None, 0) => idle.push(Rc::clone(seat)),
+            (Some(at), 1..) => drop(idle.remove(at)),
+            _ => {}
+        }
+    }
+
+    /// A request that waits behind another one, where that has run longest.
+    fn steal(&self) -> Option<Rc<Exchange>> {
+        let workers = self.workers.borrow();
+        let waiting = workers.values().flat_map(|w| &w.seats).filter(|seat| seat.depth() > 1);
+        let now = Instant::now();
+        waiting.max_by_key(|seat| seat.running_for(now))?.take_back()
+    }
+
+    /// Gives what is queued to the seats that have room for it.
+    fn spread(&self) {
         loop {
-            if let Some(exchange) = seat.next.take() {
-                return Some(exchange);
+            let Some(next) = self.queue.borrow_mut().pop_front() else { return };
+            if next.is_cancelled() {
+                continue;
             }
-            if seat.leaving.get() {
-                return None;
+            if !self.seat(&next) {
+                return self.queue.borrow_mut().push_front(next);
             }
-            if let Some(exchange) = self.state.borrow_mut().take_queued(seat) {
-                return Some(exchange);
-            }
-            seat.wake.notified().await;
         }
     }
 
-    /// The seat has finished its request.
-    pub(super) fn done(&self, seat: &Seat) {
-        if let Some(entry) = self.state.borrow_mut().workers.get_mut(&seat.worker) {
-            entry.busy = entry.busy.saturating_sub(1);
-        }
-    }
-
-    /// The seat's worker died, or left, with this request inside. It is given
-    /// to another worker once if that can do no harm, else refused.
-    pub(super) fn lost(&self, seat: &Seat, exchange: Rc<Exchange>, why: &str) {
-        self.done(seat);
-        let repeatable = exchange.request.as_ref().is_some_and(|request| request.is_repeatable());
-        let verdict = if exchange.is_cancelled() {
-            "cancelled"
-        } else if exchange.started() {
-            "cut"
-        } else if repeatable && exchange.attempts.get() == 0 {
-            "repeated"
-        } else {
-            "answered 502"
+    /// Finds a seat for a request: an idle one, else behind a young one.
+    fn seat(&self, exchange: &Rc<Exchange>) -> bool {
+        let seat = match self.pick_idle() {
+            Some(seat) => seat,
+            None => match self.pick_young() {
+                Some(seat) if fits(&seat, exchange) => seat,
+                _ => return false,
+            },
         };
-        if let Some(entry) = self.state.borrow_mut().workers.get_mut(&seat.worker) {
-            entry.lost.push(format!("{} ({verdict})", exchange.describe()));
-        }
-        if verdict == "repeated" {
-            exchange.attempts.set(1);
-            self.give_back(exchange);
-        } else {
-            exchange.refuse(&Refusal::worker_lost(why.to_owned()));
+        self.stage(&seat, Rc::clone(exchange));
+        true
+    }
+
+    /// An idle seat, of the worker with the fewest requests inside; the last
+    /// used of those, whose caches are warm. It leaves the idle list.
+    fn pick_idle(&self) -> Option<Rc<Seat>> {
+        let mut idle = self.idle.borrow_mut();
+        let (at, _) = idle.iter().enumerate().rev().min_by_key(|(_, seat)| seat.load())?;
+        Some(idle.remove(at))
+    }
+
+    /// The shallowest seat whose request in front has not run for long.
+    fn pick_young(&self) -> Option<Rc<Seat>> {
+        let (workers, now) = (self.workers.borrow(), Instant::now());
+        let seats = workers.values().flat_map(|w| &w.seats);
+        let with_room = seats.filter(|seat| seat.open.get() && seat.depth() < DEPTH);
+        let young = with_room.filter(|seat| seat.running_for(now) < YOUNG);
+        young.min_by_key(|seat| seat.depth()).cloned()
+    }
+
+    fn stage(&self, seat: &Rc<Seat>, exchange: Rc<Exchange>) {
+        match seat.stage(Rc::clone(&exchange)) {
+            Ok(true) => self.to_wake.borrow_mut().push(Rc::clone(seat)),
+            Ok(false) => {}
+            Err(error) => {
+                error!(%error, request = exchange.describe(), "request can't be handed over");
+                exchange.refuse(Refusal::not_handed_over(&error));
+            }
         }
     }
 
-    /// The seat's link has ended. A request that was never sent goes to another.
-    pub(super) fn seat_closed(&self, seat: &Rc<Seat>) {
-        if let Some(exchange) = seat.next.take() {
-            self.done(seat);
-            self.give_back(exchange);
+    /// There may be something in the ring of this seat.
+    fn look(&self, seat: &Rc<Seat>) {
+        let Some(front) = seat.front() else { return };
+        if front.is_cancelled() {
+            self.discard(seat, &front);
+        } else if seat.has_news() {
+            front.news();
         }
-        let mut state = self.state.borrow_mut();
-        state.idle.retain(|idle| !Rc::ptr_eq(idle, seat));
-        if let Some(entry) = state.workers.get_mut(&seat.worker) {
-            entry.open -= 1;
-            // One thread has gone without a word: the others will, too.
-            entry.leaving = true;
-        }
-        state.bury(seat.worker);
     }
 
-    /// Whether all links of the worker have ended while its process has not.
+    fn discard(&self, seat: &Rc<Seat>, unwanted: &Rc<Exchange>) {
+        match seat.discard(unwanted) {
+            Ok(None) => {}
+            Ok(Some(Outcome::Exit)) => {
+                self.drain(seat.worker);
+                self.freed(seat);
+            }
+            Ok(Some(_)) => self.freed(seat),
+            Err(error) => self.worker_broken(seat.worker, &error),
+        }
+    }
+
+    /// Wakes the threads that have got something since the last time.
+    fn wake(&self) {
+        self.changes.set(0);
+        for seat in self.to_wake.take() {
+            seat.wake();
+        }
+    }
+
+    /// Lets the connections look that have something to take.
+    fn scan(&self) {
+        let mut with_news = Vec::new();
+        for worker in self.workers.borrow().values() {
+            worker.memory.news(|thread| with_news.extend(worker.seats.get(thread).cloned()));
+        }
+        with_news.iter().for_each(|seat| self.look(seat));
+    }
+
+    /// A gateway that is never idle still has to wake and to look.
+    fn changed(&self) {
+        let changes = self.changes.get() + 1;
+        self.changes.set(changes);
+        if changes >= BATCH {
+            self.wake();
+            self.scan();
+        }
+    }
+
+    /// The gateway is about to sleep: wakes the threads, and has the workers
+    /// ring from now on. News that came meanwhile keeps the gateway awake, for it
+    /// makes connections runnable.
+    pub(super) fn before_sleep(&self) {
+        self.wake();
+        let mut news = false;
+        for worker in self.workers.borrow().values() {
+            news |= worker.memory.about_to_sleep();
+        }
+        if news {
+            self.scan();
+        }
+    }
+
+    /// The gateway is awake again.
+    pub(super) fn after_sleep(&self) {
+        for worker in self.workers.borrow().values() {
+            worker.memory.awake();
+        }
+        self.scan();
+    }
+
+    /// Whether all threads of a worker have gone while its process has not.
     pub(super) fn is_lingering(&self, worker: u64) -> bool {
-        let state = self.state.borrow();
-        state.workers.get(&worker).is_some_and(|entry| entry.open == 0 && entry.exit.is_none())
-    }
-
-    /// In front of the queue: it has waited its turn already.
-    pub(super) fn give_back(&self, exchange: Rc<Exchange>) {
-        let mut state = self.state.borrow_mut();
-        if let Some(seat) = state.pick() {
-            state.assign(&seat, exchange);
-        } else if state.health == Health::Failing {
-            drop(state);
-            exchange.refuse(&Refusal::app_unavailable());
-        } else {
-            state.queue.push_front(exchange);
-        }
+        let workers = self.workers.borrow();
+        workers.get(&worker).is_some_and(|entry| entry.seats.iter().all(|seat| seat.dead.get()))
     }
 }
 
-impl State {
-    /// An idle seat, of the worker with the fewest requests inside; the last
-    /// used of those, whose caches are warm. It leaves the idle list.
-    fn pick(&mut self) -> Option<Rc<Seat>> {
-        let busy = |seat: &Seat| self.workers.get(&seat.worker).map_or(usize::MAX, |w| w.busy);
-        let (at, _) = self.idle.iter().enumerate().rev().min_by_key(|(_, seat)| busy(seat))?;
-        Some(self.idle.remove(at))
-    }
-
-    fn assign(&mut self, seat: &Seat, exchange: Rc<Exchange>) {
-        if let Some(entry) = self.workers.get_mut(&seat.worker) {
-            entry.busy += 1;
-        }
-        seat.next.replace(Some(exchange));
-        seat.wake.notify_one();
-    }
-
-    /// What waits longest, for a seat that is free; else the seat becomes idle.
-    fn take_queued(&mut self, seat: &Rc<Seat>) -> Option<Rc<Exchange>> {
-        let entry = self.workers.get_mut(&seat.worker).filter(|w| w.ready && !w.leaving)?;
-        if let Some(exchange) = self.queue.pop_front() {
-            entry.busy += 1;
-            return Some(exchange);
-        }
-        if !self.idle.iter().any(|idle| Rc::ptr_eq(idle, seat)) {
-            self.idle.push(Rc::clone(seat));
-        }
-        None
-    }
-
-    /// Removes a worker once its process and all its links have ended, and says
-    /// what was lost with it.
-    fn bury(&mut self, worker: u64) {
-        let over = |entry: &Worker| entry.open == 0 && entry.exit.is_some();
-        if !self.workers.get(&worker).is_some_and(over) {
-            return;
-        }
-        let Some(Worker { pid, lost, exit: Some((cause, expected)), .. }) =
-            self.workers.remove(&worker)
-        else {
-            return;
-        };
-        if expected && lost.is_empty() {
-            info!(worker, pid, cause, "worker left");
-        } else {
-            let requests = lost.join(", ");
-            error!(worker, pid, cause, requests, "worker died");
-        }
-    }
+/// Whether the request may stand where the seat has room.
+fn fits(seat: &Seat, exchange: &Exchange) -> bool {
+    let Some(request) = &exchange.request else { return true };
+    seat.depth() == 0 || size(&request.params, &request.body) == Size::Small
 }

@@ -1,7 +1,5 @@
 //! Answers that flupd gives by itself, because the app can't or must not.
 
-use bytes::Bytes;
-
 /// A request that does not reach the app, or whose worker was lost.
 ///
 /// The client sees the status and a line of plain text; `why` is for the log.
@@ -52,6 +50,12 @@ impl Refusal {
         Self::new(500, "Internal Server Error", "the app gave no answer".to_owned())
     }
 
+    /// 500: the operating system did not let the request go to a worker.
+    pub(super) fn not_handed_over(error: &std::io::Error) -> Self {
+        let why = format!("the request could not be handed to a worker: {error}");
+        Self::new(500, "Internal Server Error", why)
+    }
+
     /// 502: the worker died with the request inside.
     pub(super) const fn worker_lost(why: String) -> Self {
         Self::new(502, "Bad Gateway", why)
@@ -70,18 +74,18 @@ impl Refusal {
     }
 
     /// The CGI response head (RFC 3875 section 6).
-    pub(super) fn head(&self) -> Bytes {
+    pub(super) fn head(&self) -> String {
         let (status, reason, length) = (self.status, self.reason, self.body().len());
         let retry = self.retry_after.map(|s| format!("Retry-After: {s}\r\n")).unwrap_or_default();
-        Bytes::from(format!(
+        format!(
             "Status: {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\n\
              Content-Length: {length}\r\n{retry}\r\n"
-        ))
+        )
     }
 
     /// The body: the status in words, nothing of the inside.
-    pub(super) fn body(&self) -> Bytes {
-        Bytes::from(format!("{} {}\n", self.status, self.reason))
+    pub(super) fn body(&self) -> String {
+        format!("{} {}\n", self.status, self.reason)
     }
 }
 

@@ -1,10 +1,11 @@
 //! A connected socket of either family, read and written without waiting.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use bytes::BytesMut;
-use rustix::net::Shutdown;
+use rustix::buffer::spare_capacity as spare;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -26,14 +27,45 @@ macro_rules! each {
 }
 
 impl Stream {
-    /// Reads what has arrived; `None` if nothing has, `Some(0)` at the end.
-    pub(super) fn try_read(&self, into: &mut BytesMut) -> io::Result<Option<usize>> {
-        would_block(each!(self, s => s.try_read_buf(into)))
+    /// Reads what has arrived into the spare capacity; `None` if nothing has,
+    /// `Some(0)` at the end.
+    ///
+    /// The socket is asked at once, whatever the runtime knows of it: a new
+    /// connection mostly has its request with it.
+    pub(super) fn try_read(&self, into: &mut Vec<u8>) -> io::Result<Option<usize>> {
+        let room = into.capacity() - into.len();
+        let got = match rustix::net::recv(self, spare(into), RecvFlags::DONTWAIT) {
+            Ok((_, got)) => got,
+            Err(Errno::AGAIN | Errno::INTR) => {
+                self.forget(Interest::READABLE);
+                return Ok(None);
+            }
+            Err(errno) => return Err(errno.into()),
+        };
+        if got < room {
+            // It is empty now: asking again would only say so.
+            self.forget(Interest::READABLE);
+        }
+        Ok(Some(got))
     }
 
-    /// Writes what fits; `None` if nothing does.
-    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
-        would_block(each!(self, s => s.try_write(bytes)))
+    /// Writes what fits of these slices; 0 if nothing does.
+    pub(super) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match sendmsg(self, slices, &mut SendAncillaryBuffer::default(), flags) {
+            Ok(sent) => Ok(sent),
+            Err(Errno::AGAIN | Errno::INTR) => {
+                self.forget(Interest::WRITABLE);
+                Ok(0)
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Has the runtime wait for news of the socket before it calls it ready.
+    fn forget(&self, interest: Interest) {
+        let forget = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = each!(self, s => s.try_io(interest, forget));
     }
 
     /// Waits until one of the interests can be served.
@@ -48,9 +80,8 @@ impl Stream {
     /// the same until an answer is refused, so there this waits for a reset.
     pub(super) async fn hung_up(&self) -> io::Result<()> {
         while !self.ready(Interest::WRITABLE).await?.is_write_closed() {
-            // Writable says nothing: forget it, so that only news wakes us.
-            let forget = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-            let _ = each!(self, s => s.try_io(Interest::WRITABLE, forget));
+            // Writable says nothing: only news shall wake us.
+            self.forget(Interest::WRITABLE);
         }
         Ok(())
     }
@@ -65,13 +96,5 @@ impl Stream {
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         each!(self, s => s.as_fd())
-    }
-}
-
-fn would_block(done: io::Result<usize>) -> io::Result<Option<usize>> {
-    match done {
-        Ok(count) => Ok(Some(count)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
     }
 }

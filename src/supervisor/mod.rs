@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use flupd_channel::startup::{WorkerConfig, send_config};
-use flupd_channel::{packet, pair};
+use flupd_channel::packet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -70,6 +70,7 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
             open_files,
             listeners: Some(listeners),
             gateway: None,
+            bell: None,
             workers: BTreeMap::new(),
             events,
         };
@@ -106,6 +107,8 @@ struct Supervisor {
     open_files: OpenFiles,
     listeners: Option<Listeners>,
     gateway: Option<GatewayProcess>,
+    /// What workers ring when this gateway sleeps.
+    bell: Option<OwnedFd>,
     workers: BTreeMap<u64, Process>,
     events: Events,
 }
@@ -197,14 +200,18 @@ impl Supervisor {
         let (ours, theirs) = packet::pair()?;
         let child = spawn::gateway(theirs)?;
         let gateway = GatewayProcess::watch(child, ours, self.events.clone())?;
-        gateway.tell(ToGateway::Configure(config), sockets);
+        let bell = flupd_channel::bell()?;
+        let mut fds = sockets;
+        fds.push(bell.try_clone()?);
+        gateway.tell(ToGateway::Configure(config), fds);
         self.gateway = Some(gateway);
+        self.bell = Some(bell);
         Ok(())
     }
 
     fn start_worker(&mut self, worker: u64) -> io::Result<()> {
-        let pairs = (0..self.config.threads).map(|_| pair()).collect::<io::Result<Vec<_>>>()?;
-        let (gateway_ends, worker_ends): (Vec<OwnedFd>, Vec<OwnedFd>) = pairs.into_iter().unzip();
+        let bell = self.bell.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let ends = flupd_channel::create(self.config.threads, bell)?;
         let config = WorkerConfig {
             worker,
             app: self.config.app.clone(),
@@ -213,14 +220,14 @@ impl Supervisor {
             multiprocess: self.config.workers > 1,
         };
         let (ours, theirs) = packet::pair()?;
-        let ports: Vec<_> = worker_ends.iter().map(AsFd::as_fd).collect();
-        send_config(&ours, &config, &ports)?;
+        let fds: Vec<_> = ends.worker.iter().map(AsFd::as_fd).collect();
+        send_config(&ours, &config, &fds)?;
         let python = &self.interpreter.executable;
         let child = spawn::worker(python, &self.library, theirs, self.open_files.before())?;
         let process = watch_worker(worker, child, ours, self.events.clone())?;
         let started = ToGateway::WorkerStarted { worker, pid: process.pid() };
         self.workers.insert(worker, process);
-        self.tell(started, gateway_ends);
+        self.tell(started, ends.gateway);
         Ok(())
     }
 

@@ -1,0 +1,101 @@
+//! A request that is open on a connection, and what events do to it.
+
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+use tracing::warn;
+
+use super::dialect::Event;
+use super::exchange::Exchange;
+use super::refusal::Refusal;
+use super::request::Assembly;
+use crate::config::Limits;
+
+/// A request that is open on the connection.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) id: u16,
+    /// Whether the connection outlives it.
+    pub(super) keep: bool,
+    pub(super) stage: Stage,
+}
+
+/// ```text
+/// Begun ──params──▶ Receiving ──end of body──▶ Answering
+///   └────────────refused─┴───────────────────────▲
+/// ```
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Its params arrive.
+    Begun,
+    /// Its body arrives.
+    Receiving(Box<Assembly>),
+    /// Its answer is awaited or goes out.
+    Answering(Rc<Exchange>),
+}
+
+/// What an event asks of the connection.
+pub(super) enum Handled {
+    Nothing,
+    /// The body of the open request at this place has grown.
+    Grown(usize),
+    /// The open request at this place is whole.
+    Whole(usize),
+    Aborted(u16),
+}
+
+impl Open {
+    /// Whether it is not whole yet.
+    pub(super) const fn is_receiving(&self) -> bool {
+        !matches!(self.stage, Stage::Answering(_))
+    }
+
+    /// Answers it without the app; what still comes of it is ignored.
+    pub(super) fn refuse(&mut self, refusal: Refusal, wake: &Rc<Notify>) {
+        warn!(why = refusal.why, status = refusal.status, "request refused");
+        wake.notify_one();
+        self.stage = Stage::Answering(Exchange::refused(refusal, Rc::clone(wake)));
+    }
+}
+
+/// Carries out what of an event needs no waiting.
+pub(super) fn handle(
+    open: &mut Vec<Open>,
+    event: Event<'_>,
+    limits: &Limits,
+    wake: &Rc<Notify>,
+) -> Handled {
+    let id = match event {
+        Event::Begin { id, keep } => {
+            open.push(Open { id, keep, stage: Stage::Begun });
+            return Handled::Nothing;
+        }
+        Event::Params { id, .. }
+        | Event::Body { id, .. }
+        | Event::BodyEnd { id }
+        | Event::Abort { id }
+        | Event::Refused { id, .. } => id,
+    };
+    let Some(at) = open.iter().position(|open| open.id == id) else { return Handled::Nothing };
+    let Some(open) = open.get_mut(at) else { return Handled::Nothing };
+    let refusal = match (event, &mut open.stage) {
+        (Event::Params { params, .. }, Stage::Begun) => match Assembly::new(params, limits) {
+            Ok(assembly) => {
+                open.stage = Stage::Receiving(Box::new(assembly));
+                return Handled::Nothing;
+            }
+            Err(refusal) => refusal,
+        },
+        (Event::Body { bytes, .. }, Stage::Receiving(assembly)) => match assembly.body(bytes) {
+            Ok(()) => return Handled::Grown(at),
+            Err(refusal) => refusal,
+        },
+        (Event::BodyEnd { .. }, Stage::Receiving(_)) => return Handled::Whole(at),
+        (Event::Abort { .. }, _) => return Handled::Aborted(id),
+        (Event::Refused { refusal, .. }, _) => refusal,
+        // The rest of a request that was refused already.
+        _ => return Handled::Nothing,
+    };
+    open.refuse(refusal, wake);
+    Handled::Nothing
+}

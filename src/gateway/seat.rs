@@ -1,0 +1,214 @@
+//! One app thread as the gateway sees it: its port, and the requests staged
+//! there in order.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use flupd_channel::gateway::{Port, Replies, Reply, Taken};
+use flupd_channel::{ChannelError, LogLevel, Outcome};
+use tracing::{error, info, warn};
+
+use super::exchange::{Exchange, Place};
+
+/// An app thread.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// The number of its worker.
+    pub(super) worker: u64,
+    port: RefCell<Port>,
+    staged: RefCell<VecDeque<Rc<Exchange>>>,
+    /// Since when the request in front is in front.
+    since: Cell<Option<Instant>>,
+    /// Whether something was staged and the thread not woken yet.
+    to_wake: Cell<bool>,
+    /// Whether it takes requests.
+    pub(super) open: Cell<bool>,
+    /// Whether its thread has gone.
+    pub(super) dead: Cell<bool>,
+    /// How many requests all seats of its worker have.
+    load: Rc<Cell<usize>>,
+}
+
+impl Seat {
+    /// A seat that takes no requests yet. The seats of a worker share `load`.
+    pub(super) fn new(worker: u64, port: Port, load: Rc<Cell<usize>>) -> Rc<Self> {
+        Rc::new(Self {
+            worker,
+            port: RefCell::new(port),
+            staged: RefCell::default(),
+            since: Cell::new(None),
+            to_wake: Cell::new(false),
+            open: Cell::new(false),
+            dead: Cell::new(false),
+            load,
+        })
+    }
+
+    /// How many requests it has, the running one included.
+    pub(super) fn depth(&self) -> usize {
+        self.staged.borrow().len()
+    }
+
+    /// How many requests its worker has.
+    pub(super) fn load(&self) -> usize {
+        self.load.get()
+    }
+
+    /// The request whose answer comes next.
+    pub(super) fn front(&self) -> Option<Rc<Exchange>> {
+        self.staged.borrow().front().cloned()
+    }
+
+    /// Whether this is the request in front.
+    pub(super) fn serves(&self, exchange: &Rc<Exchange>) -> bool {
+        self.staged.borrow().front().is_some_and(|front| Rc::ptr_eq(front, exchange))
+    }
+
+    /// How long the request in front has been there.
+    pub(super) fn running_for(&self, now: Instant) -> Duration {
+        self.since.get().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Stages a request behind those that are there; `true` if the thread has to
+    /// be woken and nobody has said so before.
+    ///
+    /// # Errors
+    /// What [`Port::stage`] reports; the request is not staged then.
+    pub(super) fn stage(self: &Rc<Self>, exchange: Rc<Exchange>) -> io::Result<bool> {
+        if let Some(request) = &exchange.request {
+            self.port.borrow_mut().stage(&request.params, &request.body)?;
+        }
+        exchange.put(Place::Seated(Rc::clone(self)));
+        let mut staged = self.staged.borrow_mut();
+        if staged.is_empty() {
+            self.since.set(Some(Instant::now()));
+        }
+        staged.push_back(exchange);
+        self.load.set(self.load.get() + 1);
+        Ok(!self.to_wake.replace(true))
+    }
+
+    /// Wakes the thread if it sleeps.
+    pub(super) fn wake(&self) {
+        self.to_wake.set(false);
+        self.port.borrow().wake();
+    }
+
+    /// Takes back the request that was staged last, unless the worker has begun
+    /// it.
+    pub(super) fn take_back(&self) -> Option<Rc<Exchange>> {
+        let taken = self.port.borrow_mut().take_back();
+        let exchange = taken.then(|| self.staged.borrow_mut().pop_back()).flatten()?;
+        self.load.set(self.load.get() - 1);
+        exchange.put(Place::Waiting);
+        Some(exchange)
+    }
+
+    /// Whether the worker has not begun the request in front.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.port.borrow().is_untouched()
+    }
+
+    /// The port, to look at what has arrived of the answer in front.
+    pub(super) fn port(&self) -> Ref<'_, Port> {
+        self.port.borrow()
+    }
+
+    /// Gives back what was taken of the answer in front. At its end the request
+    /// leaves, and the next one is in front.
+    pub(super) fn consume(&self, taken: Taken) -> Option<Rc<Exchange>> {
+        self.port.borrow_mut().consume(taken);
+        if !taken.ended() {
+            return None;
+        }
+        let mut staged = self.staged.borrow_mut();
+        let over = staged.pop_front();
+        self.load.set(self.load.get().saturating_sub(1));
+        self.since.set((!staged.is_empty()).then(Instant::now));
+        if staged.front().is_some_and(|next| next.is_cancelled()) {
+            self.port.borrow().cancel();
+        }
+        over
+    }
+
+    /// The client of the request in front has gone: the app shall know.
+    pub(super) fn cancel(&self) {
+        self.port.borrow().cancel();
+    }
+
+    /// Takes and throws away what has arrived of an answer that nobody wants;
+    /// `Some` at its end.
+    ///
+    /// # Errors
+    /// [`ChannelError::Broken`] when the worker broke the channel protocol.
+    pub(super) fn discard(&self, unwanted: &Exchange) -> Result<Option<Outcome>, ChannelError> {
+        let port = self.port.borrow();
+        let mut replies = port.replies();
+        let mut end = None;
+        while let Some(reply) = replies.next()? {
+            match reply {
+                Reply::Log(level, text) => self.log(unwanted, level, &text.to_text()),
+                Reply::Stderr(text) => self.log_stderr(unwanted, &text.to_text()),
+                Reply::End(outcome) => end = Some(outcome),
+                Reply::Head { .. } | Reply::Body(_) => {}
+            }
+        }
+        let taken = replies.taken();
+        drop(port);
+        self.consume(taken);
+        Ok(end)
+    }
+
+    /// Whether the answer in front has arrived to its end.
+    pub(super) fn has_end(&self) -> bool {
+        let port = self.port.borrow();
+        let mut replies: Replies<'_> = port.replies();
+        while let Ok(Some(reply)) = replies.next() {
+            if let Reply::End(_) = reply {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether anything of the answer in front has arrived.
+    pub(super) fn has_news(&self) -> bool {
+        !matches!(self.port.borrow().replies().next(), Ok(None))
+    }
+
+    /// All requests, in order; the seat has none after this.
+    pub(super) fn abandon(&self) -> VecDeque<Rc<Exchange>> {
+        self.since.set(None);
+        let all = self.staged.take();
+        self.load.set(self.load.get().saturating_sub(all.len()));
+        all
+    }
+
+    /// Tells the thread to leave when it has done what is staged.
+    pub(super) fn close(&self) {
+        self.port.borrow().close();
+    }
+
+    /// Logs what the app's bridge has to say about a request.
+    pub(super) fn log(&self, exchange: &Exchange, level: LogLevel, text: &str) {
+        let (worker, request) = (self.worker, exchange.describe());
+        // Indented, so that no line of an app's text can pass for one of ours.
+        let what = text.trim_end().replace('\n', "\n    ");
+        match level {
+            LogLevel::Error => error!(worker, request, %what, "app error"),
+            LogLevel::Warn => warn!(worker, request, %what, "app warning"),
+            LogLevel::Info => info!(worker, request, %what, "app notice"),
+        }
+    }
+
+    /// Logs what the app wrote to `wsgi.errors`.
+    pub(super) fn log_stderr(&self, exchange: &Exchange, text: &str) {
+        let (worker, request) = (self.worker, exchange.describe());
+        for line in text.lines() {
+            warn!(worker, request, line, "wsgi.errors");
+        }
+    }
+}
