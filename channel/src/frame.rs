@@ -34,6 +34,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    #[cfg_attr(not(feature = "gateway"), allow(dead_code))]
     const fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Pad,

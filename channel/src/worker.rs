@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cgi::Params;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -100,6 +100,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<Vec<Port>> {
             slot: 0,
             ring: Writer::new(thread),
             fresh: false,
+            looked: Instant::now(),
         })
         .collect())
 }
@@ -119,6 +120,8 @@ pub struct Port {
     ring: Writer,
     /// Whether nothing of the current answer is in the ring yet.
     fresh: bool,
+    /// When it was last asked whether the gateway lives.
+    looked: Instant,
 }
 
 impl Port {
@@ -202,10 +205,20 @@ impl Port {
         self.fds.pop_front().ok_or(ChannelError::Broken("a file is missing"))
     }
 
-    /// Whether the client has gone, so that nobody needs the rest. Does not wait.
-    #[must_use]
-    pub fn cancelled(&self) -> bool {
-        self.memory.at::<ThreadHead>(layout::thread(self.thread)).slots[self.slot].is_cancelled()
+    /// Whether the client has gone, or the gateway, so that nobody needs the
+    /// rest. Does not wait.
+    pub fn cancelled(&mut self) -> bool {
+        let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
+        if head.slots[self.slot].is_cancelled() {
+            return true;
+        }
+        // An app that never ends must not outlive its gateway. That one is asked
+        // by a system call, so not each time.
+        if self.looked.elapsed() < NAP {
+            return false;
+        }
+        self.looked = Instant::now();
+        self.gateway_has_gone()
     }
 
     /// Puts the CGI response head, its blank line included.

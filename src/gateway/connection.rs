@@ -150,7 +150,7 @@ impl Connection {
         self.shared.buffers.borrow_mut().push(buffer);
         if read? == Some(0) {
             self.input_ended = true;
-            if self.stream.ready(Interest::WRITABLE).await?.is_write_closed() {
+            if self.stream.is_hung_up() {
                 return Ok(Some(Close::Drop));
             }
         }

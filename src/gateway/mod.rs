@@ -213,5 +213,6 @@ impl Gateway {
                 }
             }
         }
+        self.shared.pool.close();
     }
 }

@@ -116,6 +116,12 @@ impl Pool {
         self.spread();
     }
 
+    /// No worker gets more requests: the gateway is done.
+    pub(super) fn close(&self) {
+        let workers: Vec<u64> = self.workers.borrow().keys().copied().collect();
+        workers.into_iter().for_each(|worker| self.drain(worker));
+    }
+
     /// The worker process has ended: what it did not answer is lost.
     pub(super) fn worker_exited(&self, worker: u64, cause: &str, expected: bool) {
         self.worker_lost(worker, cause);

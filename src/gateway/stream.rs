@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::buffer::spare_capacity as spare;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
 use tokio::io::{Interest, Ready};
@@ -73,11 +74,20 @@ impl Stream {
         each!(self, s => s.ready(interest).await)
     }
 
-    /// Waits until the peer has closed its socket wholly, as opposed to only
-    /// its sending half.
+    /// Whether the peer has closed its socket wholly, as opposed to only its
+    /// sending half.
     ///
-    /// On a unix socket the kernel says so by `EPOLLHUP`. On TCP the two look
-    /// the same until an answer is refused, so there this waits for a reset.
+    /// On a unix socket the kernel says so by `POLLHUP`. On TCP the two look
+    /// the same until an answer is refused, so there only a reset says so.
+    pub(super) fn is_hung_up(&self) -> bool {
+        let mut socket = [PollFd::new(self, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let polled = poll(&mut socket, Some(&now));
+        polled.is_ok_and(|count| count > 0)
+            && socket.iter().any(|s| s.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+    }
+
+    /// Waits until [`Stream::is_hung_up`].
     pub(super) async fn hung_up(&self) -> io::Result<()> {
         while !self.ready(Interest::WRITABLE).await?.is_write_closed() {
             // Writable says nothing: only news shall wake us.

@@ -13,8 +13,8 @@ use memchr::memrchr;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 
+use crate::gate;
 use crate::response::{NotStarted, Response};
-use crate::{gate, leaving};
 
 /// The longest line of error text that is kept waiting for its end, in bytes.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -133,8 +133,7 @@ impl Link {
 
     /// Sends what is queued.
     pub(crate) fn flush(&mut self) {
-        let flushed = self.port.flush();
-        self.note(flushed);
+        self.port.flush();
     }
 
     /// A line for flupd's log.
@@ -177,8 +176,7 @@ impl Link {
 
     /// Whether the client has gone. Does not wait.
     pub(crate) fn cancelled(&mut self) -> bool {
-        // Once the worker leaves, its ports can't say.
-        self.gone = self.gone || (!leaving::begun() && self.port.cancelled());
+        self.gone = self.gone || self.port.cancelled();
         self.gone
     }
 

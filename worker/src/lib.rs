@@ -36,7 +36,6 @@ mod title;
 use std::io;
 
 use flupd_channel::startup::{WorkerStatus, receive_config, send_status};
-use flupd_channel::worker::Port;
 use pyo3::prelude::*;
 
 use crate::threads::Threads;
@@ -61,9 +60,9 @@ fn main(py: Python<'_>) -> PyResult<i32> {
         let why = "flupd's workers are started by `flupd serve`: no socket to a supervisor";
         io::Error::new(error.kind(), format!("{why}: {error}"))
     })?;
-    let Some((config, ports)) = py.detach(|| receive_config(&socket))? else { return Ok(0) };
+    let Some((config, ends)) = py.detach(|| receive_config(&socket))? else { return Ok(0) };
     title::set(&format!("flupd: worker {} ({})", config.worker, config.app));
-    let ports: Vec<Port> = ports.into_iter().map(Port::new).collect();
+    let ports = flupd_channel::worker::open(ends)?;
     let started = startup::start(py, &config).and_then(|app| {
         let threads = Threads::new(py, &app.callable, config.multiprocess, ports);
         Ok((app.name, threads.map_err(|error| failure::traceback(py, &error))?))

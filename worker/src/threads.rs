@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flupd_channel::worker::{Port, Request};
+use flupd_channel::worker::{Port, Received, Request};
 use flupd_channel::{ChannelError, Outcome};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -44,7 +44,7 @@ impl Threads {
         multiprocess: bool,
         ports: Vec<Port>,
     ) -> PyResult<Self> {
-        let stoppers = ports.iter().map(Port::stopper).collect::<Result<_, _>>()?;
+        let stoppers = ports.iter().map(Port::stopper).collect();
         leaving::prepare(stoppers);
         let template = environ::template(py, ports.len() > 1, multiprocess)?.unbind();
         let no_input = Py::new(py, Input::empty())?;
@@ -151,7 +151,7 @@ impl AppThread {
                 Err(error) => break Err(error),
             }
         };
-        port.close();
+        drop(port);
         if let Err(error) = ended {
             to_stderr(format!("flupd worker: a port to the gateway failed: {error}\n").as_bytes());
         }
@@ -168,17 +168,14 @@ fn next(
     loop {
         let last = outcome.take();
         let next = gate::detached(py, || {
-            if let Some(outcome) = last {
-                port.end(outcome)?;
-            }
-            if signals.is_some_and(|signals| signals.wait(port.as_fd()) == Waited::Signal) {
-                return Ok(None);
-            }
-            port.receive().map(Some)
+            last.map_or(Ok(()), |outcome| port.end(outcome))?;
+            port.receive()
         })?;
         match (next, signals) {
-            (None, Some(signals)) => handle_signals(py, signals),
-            (next, _) => return Ok(next.flatten()),
+            (Received::Request(request), _) => return Ok(Some(request)),
+            (Received::Closed, _) => return Ok(None),
+            (Received::Interrupted, Some(signals)) => handle_signals(py, signals),
+            (Received::Interrupted, None) => {}
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use flupd_channel::gateway::{Body, Reply};
+use flupd_channel::gateway::Body;
 use flupd_channel::{ChannelError, Outcome};
 
-use crate::support::{Start, Worker, params, pythons};
+use crate::support::{Reply, Start, Worker, params, pythons};
 
 #[test]
 fn an_exit_is_obeyed_with_its_code() {

@@ -2,7 +2,7 @@
 
 use flupd_channel::{LogLevel, Outcome};
 
-use crate::support::{Start, pythons};
+use crate::support::{Reply, Start, pythons};
 
 const PLAIN: &str = "Status: 200 OK\r\nContent-Type: text/plain\r\n";
 
@@ -141,7 +141,7 @@ fn headers_that_are_not_the_apps_are_dropped_with_one_warning() {
 
 #[test]
 fn an_iterable_streams_as_it_comes() {
-    use flupd_channel::gateway::{Body, Reply};
+    use flupd_channel::gateway::Body;
     for python in pythons() {
         let mut worker = Start::app("leaving").ready(python);
         worker.send(0, &crate::support::params("GET", "/slow", 0), &Body::Memory(Vec::new()));

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use cgi::Params;
 use command_fds::{CommandFdExt, FdMapping};
-use flupd_channel::gateway::{Body, Port, Reply};
+use flupd_channel::gateway::{self, Body, Memory, Payload, Port};
 use flupd_channel::startup::{STATUS_FD, WorkerConfig, WorkerStatus, decode_status, send_config};
 use flupd_channel::{ChannelError, LogLevel, Outcome, packet};
 use tokio::runtime::{Builder, Runtime};
@@ -56,13 +57,11 @@ impl Start {
         let child = command.spawn().unwrap();
         drop(command);
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let (mut ports, mut ends) = (Vec::new(), Vec::new());
-        for _ in 0..self.threads {
-            let (gateway, worker) = flupd_channel::pair().unwrap();
+        let ends = flupd_channel::create(self.threads, &flupd_channel::bell().unwrap()).unwrap();
+        let (memory, ports) = {
             let _entered = runtime.enter();
-            ports.push(Port::new(gateway).unwrap());
-            ends.push(worker);
-        }
+            gateway::open(ends.gateway).unwrap()
+        };
         let config = WorkerConfig {
             worker: 3,
             app: self.app.clone(),
@@ -70,10 +69,10 @@ impl Start {
             path: self.path.clone(),
             multiprocess: self.multiprocess,
         };
-        let borrowed: Vec<_> = ends.iter().map(AsFd::as_fd).collect();
+        let borrowed: Vec<_> = ends.worker.iter().map(AsFd::as_fd).collect();
         send_config(&ours, &config, &borrowed).unwrap();
-        drop(ends);
-        let mut worker = Worker { child, runtime, ports };
+        drop(ends.worker);
+        let mut worker = Worker { child, runtime, ports, _memory: memory };
         let Some((message, _)) = packet::receive(&ours).unwrap() else {
             let (status, _, stderr) = worker.leave();
             panic!("{python}: no status, {status}: {stderr}");
@@ -95,6 +94,17 @@ pub struct Worker {
     child: Child,
     runtime: Runtime,
     pub ports: Vec<Port>,
+    _memory: Memory,
+}
+
+/// One reply, taken out of the shared memory.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reply {
+    Head(Vec<u8>),
+    Body(Vec<u8>),
+    Stderr(Vec<u8>),
+    Log(LogLevel, Vec<u8>),
+    End(Outcome),
 }
 
 /// All that came back for one request.
@@ -138,6 +148,36 @@ impl Answer {
     }
 }
 
+/// The next reply in the ring. The last part of a head comes with the parts
+/// before it.
+fn take(port: &mut Port) -> Result<Option<Reply>, ChannelError> {
+    let copy = |payload: Payload<'_>| {
+        let mut bytes = BytesMut::new();
+        payload.append_to(&mut bytes);
+        bytes.to_vec()
+    };
+    let mut replies = port.replies();
+    let mut head = Vec::new();
+    let reply = loop {
+        match replies.next()? {
+            None => return Ok(None),
+            Some(gateway::Reply::Head { text, last }) => {
+                head.extend(copy(text));
+                if last {
+                    break Reply::Head(head);
+                }
+            }
+            Some(gateway::Reply::Body(part)) => break Reply::Body(copy(part)),
+            Some(gateway::Reply::Stderr(text)) => break Reply::Stderr(copy(text)),
+            Some(gateway::Reply::Log(level, text)) => break Reply::Log(level, copy(text)),
+            Some(gateway::Reply::End(outcome)) => break Reply::End(outcome),
+        }
+    };
+    let taken = replies.taken();
+    port.consume(taken);
+    Ok(Some(reply))
+}
+
 /// What a web server sends for a request, normalised.
 pub fn params(method: &str, path: &str, length: usize) -> Params {
     let mut params = Params::new();
@@ -173,23 +213,32 @@ impl Worker {
     }
 
     pub fn send(&mut self, port: usize, params: &Params, body: &Body) {
-        let port = &mut self.ports[port];
-        let sent = self
-            .runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, port.send(params, body)).await });
-        sent.expect("the worker takes no request").unwrap();
+        self.ports[port].stage(params, body).unwrap();
+        self.ports[port].wake();
     }
 
     pub fn cancel(&mut self, port: usize) {
-        self.runtime.block_on(self.ports[port].cancel()).unwrap();
+        self.ports[port].cancel();
     }
 
     /// One reply, as it comes.
     pub fn reply(&mut self, port: usize) -> Result<Reply, ChannelError> {
         let port = &mut self.ports[port];
-        let reply =
-            self.runtime.block_on(async { tokio::time::timeout(PATIENCE, port.receive()).await });
-        reply.expect("the worker does not answer")
+        let begun = Instant::now();
+        let mut gone = false;
+        loop {
+            if let Some(reply) = take(port)? {
+                return Ok(reply);
+            }
+            if gone {
+                return Err(ChannelError::Closed);
+            }
+            let nap = Duration::from_millis(1);
+            let closed = async { tokio::time::timeout(nap, port.gone()).await };
+            // What it said before its end is still to be read.
+            gone = self.runtime.block_on(closed).is_ok();
+            assert!(begun.elapsed() < PATIENCE, "the worker does not answer");
+        }
     }
 
     /// All replies to the end; without an outcome when the port closed before.
@@ -214,6 +263,7 @@ impl Worker {
 
     /// Closes all ports and waits for the process. Its status, stdout, stderr.
     pub fn leave(&mut self) -> (ExitStatus, String, String) {
+        self.ports.iter().for_each(Port::close);
         self.ports.clear();
         self.ended()
     }
