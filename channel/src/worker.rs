@@ -27,7 +27,7 @@ use crate::{ChannelError, LogLevel, Outcome, request};
 
 /// How long a thread sleeps before it looks whether the gateway still lives. A
 /// gateway that goes in order says so at once.
-const NAP: Duration = Duration::from_secs(2);
+const NAP: Duration = Duration::from_secs(1);
 
 /// A part of a body is not split smaller than this.
 const LEAST: usize = 4 * 1024;
