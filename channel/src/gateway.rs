@@ -424,7 +424,7 @@ impl<'p> Replies<'p> {
     /// # Errors
     /// [`ChannelError::Broken`] when the worker wrote what the protocol does not
     /// allow.
-    pub fn next(&mut self) -> Result<Option<Reply<'p>>, ChannelError> {
+    pub fn look(&mut self) -> Result<Option<Reply<'p>>, ChannelError> {
         loop {
             if self.ended {
                 return Ok(None);

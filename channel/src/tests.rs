@@ -61,7 +61,7 @@ fn answer(port: &mut Port) -> Result<Answer, ChannelError> {
     let mut answer = Answer::default();
     while answer.end.is_none() {
         let mut replies = port.replies();
-        while let Some(reply) = replies.next()? {
+        while let Some(reply) = replies.look()? {
             match reply {
                 Reply::Head { text, .. } => text.append_to(&mut answer.head),
                 Reply::Body(part) => part.append_to(&mut answer.body),
@@ -315,7 +315,7 @@ fn any_bytes_in_the_shared_memory_only_cost_the_worker() {
             seed ^= seed >> 7;
             seed ^= seed << 17;
             // Mostly small numbers, so that some frames make sense.
-            *byte = if seed % 3 == 0 { (seed >> 8) as u8 } else { (seed >> 8) as u8 % 8 };
+            *byte = if seed.is_multiple_of(3) { (seed >> 8) as u8 } else { (seed >> 8) as u8 % 8 };
         }
         for at in [0, layout::thread(0), layout::ring(0)] {
             mapping.write(at, &bytes);
@@ -325,7 +325,7 @@ fn any_bytes_in_the_shared_memory_only_cost_the_worker() {
         memory.news(|thread| assert_eq!(thread, 0));
         let _ = memory.about_to_sleep();
         let mut replies = port.replies();
-        while let Ok(Some(reply)) = replies.next() {
+        while let Ok(Some(reply)) = replies.look() {
             if let Reply::Body(part) = reply {
                 part.append_to(&mut BytesMut::new());
             }

@@ -17,11 +17,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
 
 use crate::frame::{Kind, MAX_REPLY, MORE};
+use crate::futex::Slept;
 use crate::layout::{self, SLOTS, ThreadHead, WorkerHead};
 use crate::memory::Mapping;
 use crate::packet::take_fds;
 use crate::ring::Writer;
-use crate::futex::Slept;
 use crate::slot::{BODY_FILE, PARAMS_FILE, Parts};
 use crate::{ChannelError, LogLevel, Outcome, request};
 

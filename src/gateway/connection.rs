@@ -319,7 +319,9 @@ impl Connection {
         };
         let ready = async {
             match interest {
-                Some(interest) => self.stream.ready(interest).await.map(|ready| ready.is_readable()),
+                Some(interest) => {
+                    self.stream.ready(interest).await.map(|ready| ready.is_readable())
+                }
                 None => self.stream.hung_up().await.map(|()| false),
             }
         };

@@ -84,8 +84,7 @@ impl Pool {
 
     /// Adds a worker that is starting.
     pub(super) fn worker_started(&self, worker: u64, pid: u32, memory: Memory, seats: &[Rc<Seat>]) {
-        let entry =
-            Worker { pid, ready: false, memory, seats: seats.to_vec(), lost: Vec::new() };
+        let entry = Worker { pid, ready: false, memory, seats: seats.to_vec(), lost: Vec::new() };
         self.workers.borrow_mut().insert(worker, entry);
     }
 
@@ -296,7 +295,9 @@ impl Pool {
                 break;
             }
         }
-        if seat.depth() == 0 && let Some(stolen) = self.steal() {
+        if seat.depth() == 0
+            && let Some(stolen) = self.steal()
+        {
             self.stage(seat, stolen);
         }
         let mut idle = self.idle.borrow_mut();

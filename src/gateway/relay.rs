@@ -72,11 +72,15 @@ impl Relay<'_> {
             if out.is_full() || out.len() >= self.bound {
                 break None;
             }
-            match replies.next() {
+            match replies.look() {
                 Ok(None) => break None,
                 Ok(Some(Reply::Head { text, last })) => {
                     exchange.start();
-                    if is_fastcgi { out.stdout(id, text) } else { out.plain(text) }
+                    if is_fastcgi {
+                        out.stdout(id, text)
+                    } else {
+                        out.plain(text)
+                    }
                     let held = if last { exchange.held_stderr() } else { Vec::new() };
                     if is_fastcgi && !held.is_empty() {
                         out.stderr(id, &held);

@@ -148,7 +148,7 @@ impl Seat {
         let port = self.port.borrow();
         let mut replies = port.replies();
         let mut end = None;
-        while let Some(reply) = replies.next()? {
+        while let Some(reply) = replies.look()? {
             match reply {
                 Reply::Log(level, text) => self.log(unwanted, level, &text.to_text()),
                 Reply::Stderr(text) => self.log_stderr(unwanted, &text.to_text()),
@@ -166,7 +166,7 @@ impl Seat {
     pub(super) fn has_end(&self) -> bool {
         let port = self.port.borrow();
         let mut replies: Replies<'_> = port.replies();
-        while let Ok(Some(reply)) = replies.next() {
+        while let Ok(Some(reply)) = replies.look() {
             if let Reply::End(_) = reply {
                 return true;
             }
@@ -176,7 +176,7 @@ impl Seat {
 
     /// Whether anything of the answer in front has arrived.
     pub(super) fn has_news(&self) -> bool {
-        !matches!(self.port.borrow().replies().next(), Ok(None))
+        !matches!(self.port.borrow().replies().look(), Ok(None))
     }
 
     /// All requests, in order; the seat has none after this.

@@ -22,8 +22,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use flupd_channel::startup::{WorkerConfig, send_config};
 use flupd_channel::packet;
+use flupd_channel::startup::{WorkerConfig, send_config};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 

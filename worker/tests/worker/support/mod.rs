@@ -159,7 +159,7 @@ fn take(port: &mut Port) -> Result<Option<Reply>, ChannelError> {
     let mut replies = port.replies();
     let mut head = Vec::new();
     let reply = loop {
-        match replies.next()? {
+        match replies.look()? {
             None => return Ok(None),
             Some(gateway::Reply::Head { text, last }) => {
                 head.extend(copy(text));
