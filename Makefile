@@ -29,7 +29,7 @@ demo: demo-packages venv build ## Django and Flask behind nginx, until Ctrl-C (C
 
 test: packages venv cargo ## all tests, with the real web servers
 	$(CARGO) build --workspace
-	$(CARGO) test --workspace --quiet
+	$(CARGO) test --workspace --no-fail-fast --quiet
 
 lint: cargo ## format, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check
