@@ -110,17 +110,14 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<(Memory, Vec<Port>)> {
 }
 
 impl Memory {
-    /// The gateway is about to sleep: from here on the worker rings the bell.
-    /// `true` if there is news already; then the gateway must not sleep.
+    /// The gateway is about to sleep: from here on the worker rings the bell,
+    /// until [`Memory::awake`]. `true` if there is news that came before; it has
+    /// to be looked at before the sleep, for nobody rings for it again.
     #[must_use]
     pub fn about_to_sleep(&self) -> bool {
         let head = self.mapping.at::<WorkerHead>(0);
         head.gateway.0.announce();
-        let news = head.done.0.iter().any(|word| word.load(Ordering::Relaxed) != 0);
-        if news {
-            head.gateway.0.retract();
-        }
-        news
+        head.done.0.iter().any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
     /// The gateway is awake: the worker need not ring.

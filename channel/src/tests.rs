@@ -220,11 +220,16 @@ fn the_bell_rings_only_for_a_gateway_that_sleeps() {
     let mut news = Vec::new();
     memory.news(|thread| news.push(thread));
     assert_eq!(news, [0]);
-    assert!(!memory.about_to_sleep());
+    // The news was stale, so the gateway sleeps all the same.
     port.flush();
     assert!(rung());
     port.flush();
     assert!(!rung(), "once is enough");
+    memory.awake();
+    memory.news(|_| {});
+    assert!(!memory.about_to_sleep());
+    port.flush();
+    assert!(rung());
 }
 
 #[test]

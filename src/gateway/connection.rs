@@ -66,6 +66,8 @@ pub(super) struct Connection {
     input_ended: bool,
     /// The connection ends with the requests that are open.
     closing: bool,
+    /// An answer was cut: no web server may take it for complete.
+    cut: bool,
     served: bool,
     last_read: Instant,
     last_write: Instant,
@@ -94,6 +96,7 @@ impl Connection {
             wake: Rc::new(Notify::new()),
             input_ended: false,
             closing: false,
+            cut: false,
             served: false,
             last_read: now,
             last_write: now,
@@ -258,13 +261,15 @@ impl Connection {
     fn finish(&mut self, at: usize, whole: bool) {
         let open = self.open.remove(at);
         self.served = true;
-        // A cut one gets no END_REQUEST but the connection's end, so that no web
-        // server takes it for complete.
         self.closing |= !open.keep || !whole;
+        self.cut |= !whole;
         self.last_write = Instant::now();
     }
 
     fn write(&mut self) -> io::Result<()> {
+        if self.open.is_empty() && std::mem::take(&mut self.cut) {
+            self.dialect.cut(&mut self.out);
+        }
         while !self.out.is_empty() {
             let written = self.stream.try_write(&[IoSlice::new(&self.out)])?;
             if written == 0 {

@@ -115,6 +115,14 @@ impl Dialect {
         self.forget(id);
     }
 
+    /// Appends what makes the web server see that an answer is cut; the
+    /// connection has to be closed after it. SCGI has nothing but the close.
+    pub(super) fn cut(&self, out: &mut BytesMut) {
+        if self.is_fastcgi() {
+            fcgi::encode::cut(out);
+        }
+    }
+
     /// The answer's end has been encoded: the id is free again.
     pub(super) fn forget(&mut self, id: u16) {
         if let Self::Fastcgi(decoder) = self {

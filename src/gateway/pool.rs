@@ -420,11 +420,10 @@ impl Pool {
         }
     }
 
-    /// The gateway is about to sleep: wakes the threads, and has the workers
-    /// ring from now on. News that came meanwhile keeps the gateway awake, for it
-    /// makes connections runnable.
+    /// The gateway is about to sleep: has the workers ring from now on, looks at
+    /// what came before, and wakes the threads that have got something. News
+    /// keeps the gateway awake, for it makes connections runnable.
     pub(super) fn before_sleep(&self) {
-        self.wake();
         let mut news = false;
         for worker in self.workers.borrow().values() {
             news |= worker.memory.about_to_sleep();
@@ -432,6 +431,7 @@ impl Pool {
         if news {
             self.scan();
         }
+        self.wake();
     }
 
     /// The gateway is awake again.

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use flupd_channel::packet;
 use flupd_channel::startup::{WorkerConfig, send_config};
+use nix::sys::signal::SigSet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -48,13 +49,19 @@ const BURIAL: Duration = Duration::from_secs(1);
 /// What keeps it from starting: an address, the interpreter, the worker library
 /// or a limit.
 pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
+    // A stop that comes before there are handlers waits for them, so that it
+    // leaves no socket behind.
+    let mut stops = SigSet::empty();
+    stops.add(nix::sys::signal::SIGTERM);
+    stops.add(nix::sys::signal::SIGINT);
+    stops.thread_block()?;
     // Before anything else is opened: see `Listeners::open`.
     let listeners = Listeners::open(&config.listeners, &config.socket)?;
     let open_files = OpenFiles::raise(&config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // First of all, so that a stop during the start removes the sockets.
         let mut signals = Signals::new().context("can't watch for signals")?;
+        stops.thread_unblock()?;
         let library = spawn::worker_library()?;
         let interpreter = tokio::select! {
             found = Interpreter::find(config.python.as_deref()) => found?,

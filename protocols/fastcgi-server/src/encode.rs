@@ -8,7 +8,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::record::{Header, NULL_REQUEST_ID};
+use crate::record::{HEADER_LEN, Header, NULL_REQUEST_ID};
 use crate::{ProtocolStatus, RecordType};
 
 /// The most content that is put in one record: the last multiple of 8 below 64 KiB.
@@ -28,6 +28,16 @@ pub fn stdout(out: &mut BytesMut, id: u16, bytes: &[u8]) {
 pub const fn stdout_header(id: u16, len: u16) -> ([u8; 8], usize) {
     let padding = if len as usize > MAX_CONTENT { 0 } else { padding(len as usize) };
     (Header::bytes(RecordType::Stdout, id, len, padding), padding as usize)
+}
+
+/// Makes a response that stays incomplete fail: a header with the impossible
+/// version 0. Then the driver closes the connection.
+///
+/// The protocol has no word for this. Where neither side knows the length, nginx
+/// takes the mere end of a connection, and even an unfinished record, for the end
+/// of the response; what it can't parse it reports, and cuts its own response.
+pub fn cut(out: &mut BytesMut) {
+    out.put_bytes(0, HEADER_LEN);
 }
 
 /// The end of the response.
