@@ -11,6 +11,7 @@ use flupd_channel::{ChannelError, Outcome};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::net::{Shutdown, shutdown};
 
 use crate::environ::{self, Environs};
 use crate::exchange::to_stderr;
@@ -151,6 +152,9 @@ impl AppThread {
                 Err(error) => break Err(error),
             }
         };
+        // A child that the app forked may hold the socket too: closing ours would
+        // not be seen. It only fails when the gateway has gone, which is as good.
+        let _ = shutdown(port.as_fd(), Shutdown::Both);
         drop(port);
         if let Err(error) = ended {
             to_stderr(format!("flupd worker: a port to the gateway failed: {error}\n").as_bytes());

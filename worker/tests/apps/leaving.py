@@ -86,6 +86,15 @@ def writes(environ, start_response):
         raise
 
 
+def child_stays(environ, start_response):
+    """A child that lives on, with copies of all descriptors."""
+    if os.fork() == 0:
+        time.sleep(2)
+        os._exit(0)
+    ok(start_response)
+    return []
+
+
 def child(environ, start_response):
     """The child returns into the worker's loop like its parent."""
     child = os.fork()

@@ -94,6 +94,21 @@ fn forked_children_never_reach_the_gateway() {
 }
 
 #[test]
+fn a_child_that_stays_does_not_keep_ports_open() {
+    for python in pythons() {
+        let mut worker = Start::app("leaving").threads(2).ready(python);
+        assert_eq!(worker.get("/child_stays").outcome, Some(Outcome::Complete));
+        let before = Instant::now();
+        assert_eq!(worker.get("/exits").outcome, Some(Outcome::Exit));
+        for port in 0..2 {
+            assert!(matches!(worker.reply(port), Err(ChannelError::Closed)));
+        }
+        assert!(before.elapsed() < Duration::from_millis(1500), "{python}: held by the child");
+        assert_eq!(worker.ended().0.code(), Some(3), "{python}");
+    }
+}
+
+#[test]
 fn a_client_that_goes_ends_the_iteration() {
     for python in pythons() {
         let mut worker = Start::app("leaving").ready(python);

@@ -6,7 +6,7 @@ use flupd_channel::Outcome;
 use flupd_channel::startup::WorkerStatus;
 use serde_json::json;
 
-use crate::support::{Python, Start, apps, pythons};
+use crate::support::{Python, Start, apps, library, pythons};
 
 #[test]
 fn a_worker_starts_answers_and_leaves() {
@@ -95,8 +95,7 @@ fn inherited_by(python: &Python) -> Vec<u32> {
 
 #[test]
 fn the_library_is_not_linked_to_any_python() {
-    let library = std::env::current_exe().unwrap().with_file_name("libflupd_worker.so");
-    let bytes = std::fs::read(library).unwrap();
+    let bytes = std::fs::read(library()).unwrap();
     assert!(memchr::memmem::find(&bytes, b"libpython").is_none());
     assert!(memchr::memmem::find(&bytes, b"PyInit_flupd_worker").is_some());
 }
@@ -104,10 +103,12 @@ fn the_library_is_not_linked_to_any_python() {
 #[test]
 fn started_by_hand_it_says_what_to_do() {
     for python in pythons() {
-        let library = std::env::current_exe().unwrap().with_file_name("libflupd_worker.so");
         let bootstrap = include_str!("../../src/bootstrap.py");
-        let output =
-            Command::new(&python.executable).args(["-c", bootstrap]).arg(library).output().unwrap();
+        let output = Command::new(&python.executable)
+            .args(["-c", bootstrap])
+            .arg(library())
+            .output()
+            .unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{python}");
         assert!(stderr.contains("are started by `flupd serve`"), "{python}: {stderr}");

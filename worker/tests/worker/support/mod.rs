@@ -2,10 +2,12 @@
 
 mod python;
 
+use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -73,11 +75,13 @@ impl Start {
         send_config(&ours, &config, &borrowed).unwrap();
         drop(ends.worker);
         let mut worker = Worker { child, runtime, ports, _memory: memory };
-        let Some((message, _)) = packet::receive(&ours).unwrap() else {
-            let (status, _, stderr) = worker.leave();
-            panic!("{python}: no status, {status}: {stderr}");
-        };
-        (worker, decode_status(&message).unwrap())
+        match packet::receive(&ours) {
+            Ok(Some((message, _))) => (worker, decode_status(&message).unwrap()),
+            other => {
+                let (status, _, stderr) = worker.leave();
+                panic!("{python}: {other:?} for a status, {status}: {stderr}");
+            }
+        }
     }
 
     /// Starts it where it has to succeed.
@@ -305,7 +309,13 @@ pub fn apps() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apps")
 }
 
-/// The library that cargo built beside this test.
-fn library() -> PathBuf {
-    std::env::current_exe().unwrap().with_file_name("libflupd_worker.so")
+/// The library that cargo built beside this test. It is held open and named by
+/// its descriptor, so that another build can't take it away while tests run.
+pub fn library() -> PathBuf {
+    static LIBRARY: OnceLock<File> = OnceLock::new();
+    let file = LIBRARY.get_or_init(|| {
+        let path = std::env::current_exe().unwrap().with_file_name("libflupd_worker.so");
+        File::open(path).unwrap()
+    });
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
 }
