@@ -58,7 +58,8 @@ fn every_interpreter_and_a_virtualenv_of_each() {
             );
         }
         // Past the test harness, which would keep it to itself.
-        let told = format!("\nran on Python {expected}: {} and a virtualenv of it\n", path.display());
+        let told =
+            format!("\nran on Python {expected}: {} and a virtualenv of it\n", path.display());
         std::io::stderr().write_all(told.as_bytes()).unwrap();
     }
 }
