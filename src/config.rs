@@ -140,7 +140,7 @@ impl Default for Limits {
         Self {
             params: 1 << 20,
             body: 1 << 30,
-            body_memory: 256 << 10,
+            body_memory: 1 << 20,
             response_memory: 1 << 20,
             queue: 1024,
             requests_per_connection: 128,

@@ -16,6 +16,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use tokio::net::UnixStream;
 
 pub use crate::bell::Bell;
+pub use crate::buffer::{Lease, Shelf};
 use crate::frame::{Kind, MORE};
 use crate::layout::{self, AREA, SLOTS, ThreadHead, WorkerHead};
 use crate::memory::{Mapping, Window};
@@ -29,6 +30,8 @@ use crate::{ChannelError, LogLevel, Outcome, request};
 pub enum Body {
     /// In memory.
     Memory(Vec<u8>),
+    /// In shared memory.
+    Shared(Lease),
     /// In an unnamed file. Each worker that gets it reads by position, so a
     /// request that is given again needs no rewinding.
     File {
@@ -45,6 +48,7 @@ impl Body {
     pub const fn length(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
+            Self::Shared(lease) => lease.len() as u64,
             Self::File { length, .. } => *length,
         }
     }
@@ -210,6 +214,10 @@ impl Port {
                 Body::Memory(bytes) => {
                     parts.place |= BODY_FILE;
                     files.push(in_memory_file(bytes)?);
+                }
+                Body::Shared(lease) => {
+                    parts.place |= BODY_FILE;
+                    files.push(lease.file()?);
                 }
                 Body::File { file, .. } => {
                     parts.place |= BODY_FILE;

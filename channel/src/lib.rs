@@ -32,6 +32,8 @@ pub mod worker;
 #[cfg(feature = "gateway")]
 mod bell;
 #[cfg(feature = "gateway")]
+mod buffer;
+#[cfg(feature = "gateway")]
 pub mod gateway;
 
 use std::io;

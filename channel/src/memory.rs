@@ -6,7 +6,7 @@
 //! the kernel by address. Words that both sides use are atomics.
 #![allow(unsafe_code)]
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
@@ -87,6 +87,15 @@ impl Mapping {
     /// The bytes at `offset`, to be copied or passed to the kernel.
     pub(crate) fn window(&self, offset: usize, length: usize) -> Window<'_> {
         Window { at: self.part(offset, length), length, mapping: PhantomData }
+    }
+
+    /// For a system call that fills the bytes at `offset`.
+    #[cfg_attr(not(feature = "gateway"), allow(dead_code))]
+    pub(crate) fn io_slice_mut(&mut self, offset: usize, length: usize) -> IoSliceMut<'_> {
+        let at = self.part(offset, length);
+        // SAFETY: Inside the mapping, which the slice borrows. It only ever goes
+        // to a system call: no Rust code touches it.
+        IoSliceMut::new(unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), length) })
     }
 
     fn part(&self, offset: usize, length: usize) -> NonNull<u8> {

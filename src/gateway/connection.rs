@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use flupd_channel::gateway::Shelf;
 use tokio::io::Interest;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Sleep};
@@ -23,11 +24,15 @@ use super::open::{Handled, Open, Stage, handle};
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::relay::{Relay, Relayed};
+use super::spool::Extra;
 use super::stream::Stream;
 use crate::config::{GatewayConfig, Protocol};
 
 /// How much is read at once, in bytes.
 const READ: usize = 64 * 1024;
+
+/// A body of which so much is to come in one run is received in place.
+const DIRECT: usize = 4 * 1024;
 
 /// How long a new connection may take to say something once flupd is stopping.
 const STOPPING_PATIENCE: Duration = Duration::from_secs(1);
@@ -38,7 +43,8 @@ enum Close {
     /// All was said: what the peer still sends is read away, so that it does
     /// not lose the answer to a reset.
     Linger,
-    /// The peer has gone.
+    /// Nobody would hear more: the peer has gone, or has had its answer to all
+    /// that it said.
     Drop,
 }
 
@@ -49,6 +55,8 @@ pub(super) struct Shared {
     pub(super) pool: Rc<Pool>,
     /// Read buffers that nobody uses: an idle connection has none.
     pub(super) buffers: RefCell<Vec<Vec<u8>>>,
+    /// Where large bodies are received.
+    pub(super) shelf: Shelf,
 }
 
 /// One connection.
@@ -68,6 +76,10 @@ pub(super) struct Connection {
     closing: bool,
     /// An answer was cut: no web server may take it for complete.
     cut: bool,
+    /// The socket has not taken all that was to be written.
+    blocked: bool,
+    /// The request that began last has arrived whole: nothing more is to come.
+    whole: bool,
     served: bool,
     last_read: Instant,
     last_write: Instant,
@@ -97,6 +109,8 @@ impl Connection {
             input_ended: false,
             closing: false,
             cut: false,
+            blocked: false,
+            whole: false,
             served: false,
             last_read: now,
             last_write: now,
@@ -139,6 +153,13 @@ impl Connection {
     /// Reads what has arrived, and carries it out; `Some` when the connection is
     /// over.
     async fn read(&mut self) -> io::Result<Option<Close>> {
+        if let Some((body, more)) = self.receive_body()? {
+            self.last_read = Instant::now();
+            if body == 0 {
+                return Ok(self.input_end());
+            }
+            return Ok((!self.hear(&more).await).then_some(Close::Linger));
+        }
         let spare = self.shared.buffers.borrow_mut().pop();
         let mut buffer = spare.unwrap_or_else(|| Vec::with_capacity(READ));
         let read = self.stream.try_read(&mut buffer);
@@ -152,12 +173,33 @@ impl Connection {
         buffer.clear();
         self.shared.buffers.borrow_mut().push(buffer);
         if read? == Some(0) {
-            self.input_ended = true;
-            if self.stream.is_hung_up() {
-                return Ok(Some(Close::Drop));
-            }
+            return Ok(self.input_end());
         }
         Ok((!understood).then_some(Close::Linger))
+    }
+
+    /// The peer sends no more: it has gone, or only closed its sending half.
+    fn input_end(&mut self) -> Option<Close> {
+        self.input_ended = true;
+        self.stream.is_hung_up().then_some(Close::Drop)
+    }
+
+    /// Receives the bytes that are sure to be body of a large request straight
+    /// to where it is gathered. `None` if there are none such; else how many, and
+    /// what followed them.
+    fn receive_body(&mut self) -> io::Result<Option<(usize, Vec<u8>)>> {
+        let (id, expected) = self.dialect.expected_body();
+        if expected < DIRECT {
+            return Ok(None);
+        }
+        let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return Ok(None) };
+        let Stage::Receiving(assembly) = &mut open.stage else { return Ok(None) };
+        let mut extra = Extra::default();
+        let Some((body, more)) = assembly.receive(&self.stream, expected, &mut extra)? else {
+            return Ok(None);
+        };
+        self.dialect.received_body(body);
+        Ok(Some((body, extra.get(..more).unwrap_or_default().to_vec())))
     }
 
     /// Decodes all of `input`; `false` when the peer broke the protocol.
@@ -171,10 +213,18 @@ impl Connection {
                 }
             };
             let Some(event) = event else { break };
+            match event {
+                Event::Begin { .. } => self.whole = false,
+                Event::BodyEnd { .. } => self.whole = true,
+                _ => {}
+            }
             let handled = match event {
                 // The connection ends with those that are open.
                 Event::Begin { .. } if self.closing => Handled::Nothing,
-                event => handle(&mut self.open, event, &self.shared.config.limits, &self.wake),
+                event => {
+                    let Shared { config, shelf, .. } = &*self.shared;
+                    handle(&mut self.open, event, &config.limits, shelf, &self.wake)
+                }
             };
             input = input.get(used..).unwrap_or_default();
             match handled {
@@ -234,18 +284,19 @@ impl Connection {
             while let Some(Open { id, stage, .. }) = self.open.get(at) {
                 let id = *id;
                 let relayed = match stage {
-                    Stage::Answering(exchange) if self.out.len() < bound => {
+                    Stage::Answering(exchange) => {
                         let exchange = Rc::clone(exchange);
                         let mut relay = Relay {
                             stream: &self.stream,
                             dialect: &mut self.dialect,
                             out: &mut self.out,
                             pool: &self.shared.pool,
+                            blocked: &mut self.blocked,
                             bound,
                         };
                         relay.relay(id, &exchange)?
                     }
-                    _ => Relayed::Nothing,
+                    Stage::Begun | Stage::Receiving(_) => Relayed::Nothing,
                 };
                 moved |= relayed != Relayed::Nothing;
                 match relayed {
@@ -272,15 +323,16 @@ impl Connection {
         }
         while !self.out.is_empty() {
             let written = self.stream.try_write(&[IoSlice::new(&self.out)])?;
-            if written == 0 {
+            self.out.advance(written);
+            self.blocked = !self.out.is_empty();
+            if written > 0 {
+                self.last_write = Instant::now();
+            }
+            if self.blocked {
                 return Ok(());
             }
-            self.out.advance(written);
-            self.last_write = Instant::now();
-            if self.out.is_empty() {
-                self.out.clear();
-                self.collect()?;
-            }
+            self.out.clear();
+            self.collect()?;
         }
         Ok(())
     }
@@ -297,7 +349,8 @@ impl Connection {
             // What has not arrived whole never will.
             self.input_ended && self.is_receiving()
         };
-        over.then_some(Close::Linger)
+        let polite = if self.closing && self.whole { Close::Drop } else { Close::Linger };
+        over.then_some(polite)
     }
 
     /// Whether an open request is not whole yet.

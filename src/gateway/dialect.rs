@@ -94,6 +94,24 @@ impl Dialect {
         }
     }
 
+    /// How many of the next bytes are sure to be body of which request; 0 if none.
+    pub(super) fn expected_body(&self) -> (u16, usize) {
+        match self {
+            Self::Fastcgi(decoder) => decoder.expected_stdin(),
+            Self::Scgi { decoder, .. } => {
+                (SCGI_ID, usize::try_from(decoder.expected_body()).unwrap_or(usize::MAX))
+            }
+        }
+    }
+
+    /// So many of the bytes that were expected are where they belong.
+    pub(super) fn received_body(&mut self, count: usize) {
+        match self {
+            Self::Fastcgi(decoder) => decoder.received_stdin(count),
+            Self::Scgi { decoder, .. } => decoder.received_body(count as u64),
+        }
+    }
+
     /// Whether answers travel in records.
     pub(super) const fn is_fastcgi(&self) -> bool {
         matches!(self, Self::Fastcgi(_))

@@ -18,6 +18,7 @@ mod pool;
 mod refusal;
 mod relay;
 mod request;
+mod schedule;
 mod seat;
 mod spool;
 mod stream;
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use flupd_channel::ChannelError;
-use flupd_channel::gateway::Bell;
+use flupd_channel::gateway::{Bell, Shelf};
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -77,6 +78,9 @@ async fn serve(control: OwnedFd) -> anyhow::Result<()> {
         None => return Ok(()),
     };
     log::start(config.log);
+    if let Err(error) = schedule::batch() {
+        debug!(%error, "the gateway is scheduled as any other process");
+    }
     let bell = fds.pop().context("the bell did not come with the configuration")?;
     let _bell = Bell::new(bell).context("the bell can't be watched")?;
     let mut gateway = Gateway::new(config, control);
@@ -108,6 +112,7 @@ impl Gateway {
     fn new(config: GatewayConfig, control: Rc<Control>) -> Self {
         let (reports, mut reported) = mpsc::unbounded_channel::<FromGateway>();
         let pool = Pool::new(config.limits.queue, reports);
+        let shelf = Shelf::new(config.limits.body_memory);
         park::serve(Rc::clone(&pool));
         let reporter = Rc::clone(&control);
         tokio::task::spawn_local(async move {
@@ -123,7 +128,7 @@ impl Gateway {
         let connections = fds.saturating_sub(config.concurrency + RESERVED_FDS) / 2;
         Self {
             control,
-            shared: Rc::new(Shared { config, pool, buffers: RefCell::default() }),
+            shared: Rc::new(Shared { config, pool, buffers: RefCell::default(), shelf }),
             admission: Admission::new(connections.max(16)),
             stopping: watch::Sender::new(false),
             listeners: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use flupd_channel::gateway::Shelf;
 use tokio::sync::Notify;
 use tracing::warn;
 
@@ -63,6 +64,7 @@ pub(super) fn handle(
     open: &mut Vec<Open>,
     event: Event<'_>,
     limits: &Limits,
+    shelf: &Shelf,
     wake: &Rc<Notify>,
 ) -> Handled {
     let id = match event {
@@ -79,13 +81,15 @@ pub(super) fn handle(
     let Some(at) = open.iter().position(|open| open.id == id) else { return Handled::Nothing };
     let Some(open) = open.get_mut(at) else { return Handled::Nothing };
     let refusal = match (event, &mut open.stage) {
-        (Event::Params { params, .. }, Stage::Begun) => match Assembly::new(params, limits) {
-            Ok(assembly) => {
-                open.stage = Stage::Receiving(Box::new(assembly));
-                return Handled::Nothing;
+        (Event::Params { params, .. }, Stage::Begun) => {
+            match Assembly::new(params, limits, shelf) {
+                Ok(assembly) => {
+                    open.stage = Stage::Receiving(Box::new(assembly));
+                    return Handled::Nothing;
+                }
+                Err(refusal) => refusal,
             }
-            Err(refusal) => refusal,
-        },
+        }
         (Event::Body { bytes, .. }, Stage::Receiving(assembly)) => match assembly.body(bytes) {
             Ok(()) => return Handled::Grown(at),
             Err(refusal) => refusal,

@@ -125,15 +125,16 @@ impl<'o, 'm> Outgoing<'o, 'm> {
         }
     }
 
-    /// Writes all large parts, and what stands before and between them. What
-    /// the socket does not take is copied out of the shared memory and waits.
+    /// Writes all large parts, and what stands before and between them; without
+    /// a large part it writes nothing. What the socket does not take is copied
+    /// out of the shared memory and waits; `false` says so.
     ///
     /// # Errors
     /// What the operating system reports; the peer has gone then.
-    pub(super) fn write(mut self, stream: &Stream) -> io::Result<usize> {
+    pub(super) fn write(mut self, stream: &Stream) -> io::Result<bool> {
         self.close_record();
         if self.count == 0 {
-            return Ok(0);
+            return Ok(true);
         }
         let total = self.len();
         let mut slices: [_; 2 * WINDOWS + 1] = std::array::from_fn(|_| IoSlice::new(&[]));
@@ -157,7 +158,7 @@ impl<'o, 'm> Outgoing<'o, 'm> {
         } else {
             self.keep(written);
         }
-        Ok(written)
+        Ok(written == total)
     }
 
     /// Copies together what is left after `written` bytes.

@@ -238,12 +238,28 @@ impl Pool {
         } else if self.queue.borrow().is_empty() && self.seat(&exchange) {
             return self.changed();
         } else if self.queue.borrow().len() < self.queue_limit {
-            return self.queue.borrow_mut().push_back(exchange);
+            self.queue.borrow_mut().push_back(exchange);
+            return self.press();
         } else {
             Refusal::queue_full(self.queue_limit)
         };
         warn!(request = exchange.describe(), why = refusal.why, "request refused");
         exchange.refuse(refusal);
+    }
+
+    /// Whether other requests wait behind the one in front of this seat. Then
+    /// its answer is copied out for a slow client; else it stays in the ring.
+    pub(super) fn is_pressed(&self, seat: &Seat) -> bool {
+        seat.depth() > 1 || !self.queue.borrow().is_empty()
+    }
+
+    /// A request waits: answers for slow clients shall make room.
+    fn press(&self) {
+        for worker in self.workers.borrow().values() {
+            for seat in worker.seats.iter().filter(|seat| seat.blocked.get()) {
+                seat.front().iter().for_each(|front| front.news());
+            }
+        }
     }
 
     /// The connection of this request has gone, or it was aborted.
@@ -361,6 +377,9 @@ impl Pool {
     }
 
     fn stage(&self, seat: &Rc<Seat>, exchange: Rc<Exchange>) {
+        if seat.blocked.get() {
+            seat.front().iter().for_each(|front| front.news());
+        }
         match seat.stage(Rc::clone(&exchange)) {
             Ok(true) => self.to_wake.borrow_mut().push(Rc::clone(seat)),
             Ok(false) => {}

@@ -34,9 +34,15 @@ pub(super) struct Relay<'c> {
     pub(super) dialect: &'c mut Dialect,
     pub(super) out: &'c mut BytesMut,
     pub(super) pool: &'c Pool,
-    /// At this many bytes that the peer has not taken, the app has to wait.
+    /// Whether the peer has not taken all of what was written before.
+    pub(super) blocked: &'c mut bool,
+    /// How much may wait for a slow peer, in bytes, while other requests wait
+    /// for its app thread.
     pub(super) bound: usize,
 }
+
+/// How much is taken for one write. What a slow peer leaves of it is copied.
+const WRITE: usize = 128 * 1024;
 
 impl Relay<'_> {
     /// Takes what has arrived of one answer.
@@ -63,13 +69,21 @@ impl Relay<'_> {
     }
 
     fn take(&mut self, id: u16, exchange: &Rc<Exchange>, seat: &Rc<Seat>) -> io::Result<Relayed> {
+        let bound = match (*self.blocked, self.pool.is_pressed(seat)) {
+            (false, _) => WRITE,
+            (true, true) => self.bound,
+            (true, false) => {
+                seat.blocked.set(true);
+                return Ok(Relayed::Nothing);
+            }
+        };
         let port = seat.port();
         let mut replies = port.replies();
         let mut out = Outgoing::new(self.out);
         let is_fastcgi = self.dialect.is_fastcgi();
         let mut end = None;
         let broken = loop {
-            if out.is_full() || out.len() >= self.bound {
+            if out.is_full() || out.len() >= bound {
                 break None;
             }
             match replies.look() {
@@ -111,7 +125,7 @@ impl Relay<'_> {
             }
         };
         let taken = replies.taken();
-        let written = out.write(self.stream);
+        let written = out.write(self.stream).map(|all| *self.blocked |= !all);
         drop(port);
         seat.consume(taken);
         if let Some(error) = broken {

@@ -1,10 +1,13 @@
 //! One request, from its first params to the whole that an app thread gets.
 
+use std::io;
+
 use cgi::Params;
-use flupd_channel::gateway::Body;
+use flupd_channel::gateway::{Body, Shelf};
 
 use super::refusal::Refusal;
-use super::spool::Spool;
+use super::spool::{Extra, Spool};
+use super::stream::Stream;
 use crate::config::Limits;
 
 /// A complete request.
@@ -54,7 +57,7 @@ impl Assembly {
     ///
     /// # Errors
     /// A [`Refusal`] when `CONTENT_LENGTH` is no number or over the limit.
-    pub(super) fn new(params: Params, limits: &Limits) -> Result<Self, Refusal> {
+    pub(super) fn new(params: Params, limits: &Limits, shelf: &Shelf) -> Result<Self, Refusal> {
         // Of repeated params the last one counts, here as in the environ.
         let lengths = params.iter().filter(|(name, _)| *name == b"CONTENT_LENGTH");
         let promised = match lengths.last().map(|(_, value)| value) {
@@ -67,7 +70,8 @@ impl Assembly {
         if promised.is_some_and(|length| length > limits.body) {
             return Err(Refusal::body_too_large(limits.body));
         }
-        Ok(Self { params, promised, body: Spool::new(limits.body_memory), limit: limits.body })
+        let body = Spool::new(shelf, promised).map_err(|error| Refusal::spool_failed(&error))?;
+        Ok(Self { params, promised, body, limit: limits.body })
     }
 
     /// Takes a part of the body.
@@ -82,8 +86,26 @@ impl Assembly {
         if length > self.limit {
             return Err(Refusal::body_too_large(self.limit));
         }
-        self.body.push(bytes);
-        Ok(())
+        self.body.push(bytes).map_err(|error| Refusal::spool_failed(&error))
+    }
+
+    /// Receives at most `most` bytes of body straight to where they belong; see
+    /// [`Spool::receive`].
+    ///
+    /// # Errors
+    /// What the socket reports.
+    pub(super) fn receive(
+        &mut self,
+        stream: &Stream,
+        most: usize,
+        extra: &mut Extra,
+    ) -> io::Result<Option<(usize, usize)>> {
+        // What is not promised goes the ordinary way, where it is refused.
+        let promised = self.promised.unwrap_or(u64::MAX).min(self.limit);
+        if self.body.length().saturating_add(most as u64) > promised {
+            return Ok(None);
+        }
+        self.body.receive(stream, most, extra)
     }
 
     /// Brings what exceeds the memory bound to disk, off this thread. To be
@@ -134,7 +156,7 @@ mod tests {
             [(&b"REQUEST_METHOD"[..], &b"POST"[..]), (b"CONTENT_LENGTH", content_length)]
                 .into_iter()
                 .collect();
-        Assembly::new(params, &Limits { body: 10, ..Limits::default() })
+        Assembly::new(params, &Limits { body: 10, ..Limits::default() }, &Shelf::new(10))
     }
 
     async fn whole(content_length: &[u8], body: &[u8]) -> Result<Request, Refusal> {
@@ -168,7 +190,7 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let mut assembly = Assembly::new(params, &Limits::default()).unwrap();
+        let mut assembly = Assembly::new(params, &Limits::default(), &Shelf::new(10)).unwrap();
         assembly.body(b"abc").unwrap();
         let request = assembly.finish(None).await.unwrap();
         let lengths = request.params.iter().filter(|(name, _)| *name == b"CONTENT_LENGTH");

@@ -28,6 +28,8 @@ pub(super) struct Seat {
     pub(super) open: Cell<bool>,
     /// Whether its thread has gone.
     pub(super) dead: Cell<bool>,
+    /// Whether the client of the answer in front is slower than the app.
+    pub(super) blocked: Cell<bool>,
     /// How many requests all seats of its worker have.
     load: Rc<Cell<usize>>,
 }
@@ -43,6 +45,7 @@ impl Seat {
             to_wake: Cell::new(false),
             open: Cell::new(false),
             dead: Cell::new(false),
+            blocked: Cell::new(false),
             load,
         })
     }
@@ -126,6 +129,7 @@ impl Seat {
         }
         let mut staged = self.staged.borrow_mut();
         let over = staged.pop_front();
+        self.blocked.set(false);
         self.load.set(self.load.get().saturating_sub(1));
         self.since.set((!staged.is_empty()).then(Instant::now));
         if staged.front().is_some_and(|next| next.is_cancelled()) {

@@ -1,24 +1,62 @@
-//! A request body: in memory up to a bound, the rest in an unnamed file.
+//! A request body while it arrives: a small one in memory, a large one in shared
+//! memory, one over the bound in an unnamed file.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 
-use flupd_channel::gateway::Body;
+use flupd_channel::gateway::{Body, Lease, Shelf};
+
+use super::stream::Stream;
+
+/// Up to this size a body travels in the slot of its request.
+const SMALL: usize = 24 * 1024;
+
+/// How much is collected for one write to disk.
+const BLOCK: usize = 256 * 1024;
+
+/// What follows a body in the same read is seldom more than a record's padding
+/// and the next record's header.
+pub(super) type Extra = [u8; 24];
 
 /// Collects a body. The disk is only touched on a thread for such work, so a
 /// slow disk holds up no other connection.
 #[derive(Debug)]
 pub(super) struct Spool {
-    memory: Vec<u8>,
-    bound: usize,
-    file: Option<File>,
+    place: Place,
     length: u64,
+    shelf: Shelf,
+}
+
+/// ```text
+/// Memory ──over SMALL──▶ Shared ──over the shelf's capacity──▶ File
+/// ```
+#[derive(Debug)]
+enum Place {
+    Memory(Vec<u8>),
+    Shared(Lease),
+    File {
+        file: Option<File>,
+        /// What was in shared memory before, and has to be written first.
+        before: Option<Lease>,
+        pending: Vec<u8>,
+    },
 }
 
 impl Spool {
-    /// An empty body that spills once it exceeds `bound` bytes.
-    pub(super) const fn new(bound: usize) -> Self {
-        Self { memory: Vec::new(), bound, file: None, length: 0 }
+    /// An empty body. `promised` is its length in bytes, if that is known.
+    ///
+    /// # Errors
+    /// What the operating system reports when it has no memory for it.
+    pub(super) fn new(shelf: &Shelf, promised: Option<u64>) -> io::Result<Self> {
+        let promised = promised.unwrap_or(0);
+        let place = if promised <= SMALL as u64 {
+            Place::Memory(Vec::with_capacity(usize::try_from(promised).unwrap_or(0)))
+        } else if promised <= shelf.capacity() as u64 {
+            Place::Shared(shelf.take()?)
+        } else {
+            Place::File { file: None, before: None, pending: Vec::new() }
+        };
+        Ok(Self { place, length: 0, shelf: shelf.clone() })
     }
 
     /// Bytes so far.
@@ -27,17 +65,68 @@ impl Spool {
     }
 
     /// Appends bytes.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.memory.extend_from_slice(bytes);
+    ///
+    /// # Errors
+    /// What the operating system reports when it has no memory for them.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.length += bytes.len() as u64;
+        if let Place::Memory(memory) = &mut self.place
+            && memory.len() + bytes.len() > SMALL
+        {
+            let mut lease = self.shelf.take()?;
+            lease.push(memory);
+            self.place = Place::Shared(lease);
+        }
+        match &mut self.place {
+            Place::Memory(memory) => memory.extend_from_slice(bytes),
+            Place::Shared(lease) => {
+                if !lease.push(bytes) {
+                    let file = Place::File { file: None, before: None, pending: bytes.to_vec() };
+                    let shared = std::mem::replace(&mut self.place, file);
+                    if let (Place::Shared(lease), Place::File { before, .. }) =
+                        (shared, &mut self.place)
+                    {
+                        *before = Some(lease);
+                    }
+                }
+            }
+            Place::File { pending, .. } => pending.extend_from_slice(bytes),
+        }
+        Ok(())
     }
 
-    /// Writes to disk what exceeds the bound.
+    /// Receives at most `most` bytes of body straight into shared memory, where
+    /// the body is; what follows goes to `extra`. `None` where it has to be read
+    /// the ordinary way; counts otherwise, zeros at the end of input.
+    ///
+    /// # Errors
+    /// What the socket reports.
+    pub(super) fn receive(
+        &mut self,
+        stream: &Stream,
+        most: usize,
+        extra: &mut Extra,
+    ) -> io::Result<Option<(usize, usize)>> {
+        let Place::Shared(lease) = &mut self.place else { return Ok(None) };
+        if most > lease.room() {
+            return Ok(None);
+        }
+        let got = lease.receive(stream, most, extra)?;
+        self.length += got.map_or(0, |(body, _)| body as u64);
+        Ok(got)
+    }
+
+    /// Writes to disk what has to go there.
     ///
     /// # Errors
     /// What the file system reports.
     pub(super) async fn spill(&mut self) -> io::Result<()> {
-        if self.memory.len() > self.bound { self.write_out().await } else { Ok(()) }
+        match &self.place {
+            Place::File { before, pending, .. } if before.is_some() || pending.len() >= BLOCK => {
+                self.write_out().await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The whole body.
@@ -45,30 +134,37 @@ impl Spool {
     /// # Errors
     /// What the file system reports.
     pub(super) async fn finish(mut self) -> io::Result<Body> {
-        if self.file.is_some() && !self.memory.is_empty() {
+        if let Place::File { .. } = self.place {
             self.write_out().await?;
         }
-        Ok(match self.file {
-            Some(file) => Body::File { file, length: self.length },
-            None => Body::Memory(self.memory),
+        Ok(match self.place {
+            Place::Memory(memory) => Body::Memory(memory),
+            Place::Shared(lease) => Body::Shared(lease),
+            Place::File { file: Some(file), .. } => Body::File { file, length: self.length },
+            Place::File { file: None, pending, .. } => Body::Memory(pending),
         })
     }
 
     async fn write_out(&mut self) -> io::Result<()> {
-        let mut memory = std::mem::take(&mut self.memory);
-        let file = self.file.take();
+        let Place::File { file, before, pending } = &mut self.place else { return Ok(()) };
+        let (to, mut bytes) = (file.take(), std::mem::take(pending));
+        let first = before.as_ref().map(|lease| Ok((lease.file()?, lease.len() as u64)));
+        let first = first.transpose().map_err(|error: io::Error| error)?;
         let written = tokio::task::spawn_blocking(move || {
-            let mut file = match file {
+            let mut to = match to {
                 Some(file) => file,
                 None => tempfile::tempfile()?,
             };
-            file.write_all(&memory)?;
-            memory.clear();
-            Ok::<_, io::Error>((file, memory))
+            if let Some((mut memory, length)) = first {
+                memory.rewind()?;
+                io::copy(&mut memory.take(length), &mut to)?;
+            }
+            to.write_all(&bytes)?;
+            bytes.clear();
+            Ok::<_, io::Error>((to, bytes))
         });
-        let (file, memory) = written.await.map_err(io::Error::other)??;
-        self.file = Some(file);
-        self.memory = memory;
+        let (to, bytes) = written.await.map_err(io::Error::other)??;
+        self.place = Place::File { file: Some(to), before: None, pending: bytes };
         Ok(())
     }
 }
@@ -76,27 +172,50 @@ impl Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read, Seek};
+    use std::os::unix::fs::FileExt;
 
-    #[tokio::test]
-    async fn a_small_body_stays_in_memory() {
-        let mut spool = Spool::new(4);
-        spool.push(b"1234");
-        spool.spill().await.unwrap();
-        assert!(matches!(spool.finish().await.unwrap(), Body::Memory(bytes) if bytes == b"1234"));
+    /// A body of these parts, and whether it ended in memory, shared memory or a
+    /// file.
+    async fn whole(parts: &[usize], promised: Option<u64>) -> (&'static str, Vec<u8>) {
+        let shelf = Shelf::new(100_000);
+        let mut spool = Spool::new(&shelf, promised).unwrap();
+        let mut next = 0_u32;
+        for &part in parts {
+            let bytes: Vec<u8> = (0..part).map(|n| (next as usize + n) as u8).collect();
+            next += part as u32;
+            spool.push(&bytes).unwrap();
+            spool.spill().await.unwrap();
+        }
+        let length = spool.length();
+        let read = |file: &File| {
+            let mut bytes = vec![0; usize::try_from(length).unwrap()];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            bytes
+        };
+        match spool.finish().await.unwrap() {
+            Body::Memory(bytes) => ("memory", bytes),
+            Body::Shared(lease) => ("shared", read(&lease.file().unwrap())),
+            Body::File { file, .. } => ("file", read(&file)),
+        }
     }
 
     #[tokio::test]
-    async fn a_large_body_is_a_file_with_every_byte_in_order() {
-        let mut spool = Spool::new(4);
-        for part in [&b"12345"[..], b"6", b"789ab", b"c"] {
-            spool.push(part);
-            spool.spill().await.unwrap();
+    async fn every_size_is_kept_in_order_where_it_belongs() {
+        for (parts, promised, place) in [
+            (&[][..], None, "memory"),
+            (&[5, 7], Some(12), "memory"),
+            (&[SMALL], None, "memory"),
+            (&[SMALL, 1], None, "shared"),
+            (&[30_000, 70_000], Some(100_000), "shared"),
+            (&[30_000, 70_000], None, "shared"),
+            (&[30_000, 70_000, 1], None, "file"),
+            (&[30_000, 70_001, 5, 400_000, 3], None, "file"),
+            (&[400_000], Some(400_000), "file"),
+        ] {
+            let (kept, bytes) = whole(parts, promised).await;
+            assert_eq!(kept, place, "{parts:?}");
+            assert_eq!(bytes.len(), parts.iter().sum::<usize>());
+            assert!(bytes.iter().enumerate().all(|(n, &byte)| byte == n as u8), "{parts:?}");
         }
-        let Body::File { mut file, length } = spool.finish().await.unwrap() else { panic!() };
-        let mut text = String::new();
-        file.rewind().unwrap();
-        file.read_to_string(&mut text).unwrap();
-        assert_eq!((text.as_str(), length), ("123456789abc", 12));
     }
 }

@@ -92,6 +92,26 @@ impl Decoder {
         }
     }
 
+    /// How many of the next input bytes are sure to be body of which request: 0
+    /// if none is. A driver may receive so many, or fewer, straight to where it
+    /// gathers that body, and say so with [`Decoder::received_stdin`].
+    #[must_use]
+    pub fn expected_stdin(&self) -> (u16, usize) {
+        match self.content {
+            Content::Request { id, kind: RecordType::Stdin } if self.find(id).is_ok() => {
+                (id, self.framing.expected())
+            }
+            _ => (NULL_REQUEST_ID, 0),
+        }
+    }
+
+    /// The next `count` input bytes, at most what [`Decoder::expected_stdin`]
+    /// said, were received by the driver: they are not input any more, and no
+    /// [`Event::Stdin`] comes for them.
+    pub fn received_stdin(&mut self, count: usize) {
+        self.framing.passed(count);
+    }
+
     /// How many requests have begun and not been finished.
     #[must_use]
     pub const fn open_requests(&self) -> usize {

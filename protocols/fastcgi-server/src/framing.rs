@@ -64,6 +64,22 @@ impl Framing {
         }
     }
 
+    /// How many bytes of the current record's content are still to come.
+    pub(crate) const fn expected(&self) -> usize {
+        match self.position {
+            Position::Content { left, .. } => left as usize,
+            Position::Header(_) | Position::Padding { .. } => 0,
+        }
+    }
+
+    /// The next `count` bytes of content went elsewhere; no more than expected.
+    pub(crate) fn passed(&mut self, count: usize) {
+        if let Position::Content { left, padding } = self.position {
+            let count = u16::try_from(count).unwrap_or(u16::MAX);
+            self.position = Position::of(left.saturating_sub(count), padding);
+        }
+    }
+
     /// Whether the next byte would be the first of a record.
     pub(crate) const fn at_boundary(&self) -> bool {
         matches!(self.position, Position::Header(Eight { have: 0, .. }))

@@ -91,6 +91,26 @@ impl Decoder {
         }
     }
 
+    /// How many of the next input bytes are sure to be body. A driver may receive
+    /// so many, or fewer, straight to where it gathers the body, and say so with
+    /// [`Decoder::received_body`].
+    #[must_use]
+    pub const fn expected_body(&self) -> u64 {
+        match self.state {
+            State::Body { left } => left,
+            _ => 0,
+        }
+    }
+
+    /// The next `count` input bytes, at most what [`Decoder::expected_body`]
+    /// said, were received by the driver: they are not input any more, and no
+    /// [`Event::Body`] comes for them.
+    pub fn received_body(&mut self, count: u64) {
+        if let State::Body { left } = &mut self.state {
+            *left = left.saturating_sub(count);
+        }
+    }
+
     /// Whether no byte has been seen: an end of file here is a clean one.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
