@@ -125,7 +125,7 @@ impl Pool {
     pub(super) fn worker_exited(&self, worker: u64, cause: &str, expected: bool) {
         self.worker_lost(worker, cause);
         let Some(entry) = self.workers.borrow_mut().remove(&worker) else { return };
-        if !expected && !self.workers.borrow().values().any(|entry| entry.ready) {
+        if !self.workers.borrow().values().any(|entry| entry.ready) {
             self.health.set(if entry.ready { Health::Starting } else { Health::Failing });
         }
         let (pid, requests) = (entry.pid, entry.lost.join(", "));

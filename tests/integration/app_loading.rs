@@ -137,6 +137,27 @@ fn import_error() {
     expect_refused("syntax", dir.path(), &["SyntaxError", "syntax.py"]);
 }
 
+/// The code has become broken under a running flupd: requests are refused until
+/// it is mended, and do not wait in vain.
+#[test]
+fn later_import_error() {
+    let dir = temp_dir();
+    let file = dir.path().join("mended.py");
+    let app = format!("import os\n{MODULE}\ndef application(e, s):\n    os._exit(7)\n");
+    fs::write(&file, app).unwrap();
+    let serve = Serve::app("mended").args(["--workers", "1", "--chdir"]).args([dir.path()]);
+    let flupd = serve.on_fastcgi();
+    flupd.wait_for_log("INFO ready");
+    fs::write(&file, "import no_such_module_anywhere\n").unwrap();
+    // The first ends the worker and would be repeated, the second comes later.
+    for _ in 0..2 {
+        assert!(body_of(&flupd).starts_with("503"), "{}", flupd.log());
+    }
+    fs::write(&file, MODULE).unwrap();
+    flupd.wait_for_log("replacement worker is ready");
+    assert_eq!(body_of(&flupd), "application of mended");
+}
+
 #[test]
 fn errors_name_what_was_tried() {
     let dir = project();
