@@ -74,6 +74,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "T", value_parser = value_parser!(u16).range(1..=240))]
     pub threads: Option<u16>,
 
+    /// Import the app once, in a process that then forks the workers: they start in a millisecond
+    /// and share what the import has put in memory
+    #[arg(long)]
+    pub preload: bool,
+
     /// The Python to run the app with: an interpreter or the directory of a virtualenv
     /// [default: $VIRTUAL_ENV, else python3 on PATH]
     #[arg(long, value_name = "PATH", help_heading = "App")]

@@ -24,6 +24,8 @@ pub struct ServeConfig {
     pub workers: usize,
     /// How many app threads in each.
     pub threads: usize,
+    /// Whether the app is imported once, and workers are forked from there.
+    pub preload: bool,
     /// The interpreter or virtualenv that was asked for.
     pub python: Option<PathBuf>,
     /// The directory to enter before the import, absolute.

@@ -1,5 +1,8 @@
-//! What a worker is told at its start, and what it says back, over its packet
-//! socket to the supervisor.
+//! What a worker or a zygote is told at its start, and what it says back, over
+//! its packet socket to the supervisor.
+//!
+//! A zygote imports the app and forks workers. Each of them has a socket of its
+//! own to the supervisor, so that it is told from the others.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,8 +18,16 @@ pub const STATUS_FD: i32 = 3;
 /// The longest error text that a worker sends, in bytes.
 const MAX_ERROR: usize = 60 * 1024;
 
-/// What a worker has to run. The worker's ends of its ports travel with it, one
-/// per app thread.
+/// The first message to a process that the supervisor has started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// Run the app. What [`crate::create`] made for the worker travels with it.
+    Serve(WorkerConfig),
+    /// Import the app once, and fork workers that run it.
+    Preload(ZygoteConfig),
+}
+
+/// What a worker has to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerConfig {
     /// The worker's number, unique in the life of the supervisor.
@@ -31,9 +42,67 @@ pub struct WorkerConfig {
     pub multiprocess: bool,
 }
 
+/// What a zygote has to import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZygoteConfig {
+    /// The app as the user named it.
+    pub app: String,
+    /// The directory to enter before the import.
+    pub chdir: Option<PathBuf>,
+    /// Directories to put in front of `sys.path`, in order.
+    pub path: Vec<PathBuf>,
+    /// Whether there will be several workers (`wsgi.multiprocess`).
+    pub multiprocess: bool,
+}
+
+/// Tells a zygote to fork a worker. With it travel the worker's socket to the
+/// supervisor, its lifeline (a pipe's end: the worker is killed when the other
+/// one closes), and what [`crate::create`] made for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fork {
+    /// The worker's number, unique in the life of the supervisor.
+    pub worker: u64,
+}
+
+/// What a zygote says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ZygoteStatus {
+    /// The app is imported; workers can be forked.
+    Ready {
+        /// The interpreter's version, such as `3.11.7`.
+        python: String,
+        /// What the app's name was resolved to, such as `site.wsgi:application`.
+        app: String,
+        /// The threads that the import has started. They don't exist in workers.
+        threads: Vec<String>,
+    },
+    /// The app can't run.
+    Failed {
+        /// Why: a sentence, followed by the traceback if there is one.
+        error: String,
+    },
+    /// A worker has ended.
+    Exited {
+        /// Its number.
+        worker: u64,
+        /// The status as `waitpid(2)` has it.
+        status: i32,
+    },
+}
+
 /// What a worker says of its start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerStatus {
+    /// Forked by a zygote. A pidfd of the worker travels with it.
+    Forked {
+        /// The process id.
+        pid: u32,
+    },
+    /// The zygote could not fork; it says so in the worker's place.
+    Unforked {
+        /// Why.
+        error: String,
+    },
     /// The app is imported; requests are welcome.
     Ready {
         /// The interpreter's version, such as `3.11.7`.
@@ -48,39 +117,54 @@ pub enum WorkerStatus {
     },
 }
 
-/// Sends a worker its configuration and ports.
+/// Sends a process its task, and a worker its descriptors.
 ///
 /// # Errors
 /// What [`packet::send`] reports.
-pub fn send_config(
+pub fn send_task(socket: impl AsFd, task: &Task, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    packet::send(socket, &serde_json::to_vec(task)?, fds)
+}
+
+/// Receives the task and what came with it; `None` when the supervisor has gone.
+///
+/// # Errors
+/// What [`packet::receive`] reports; `InvalidData` if it is not a task.
+pub fn receive_task(socket: impl AsFd) -> io::Result<Option<(Task, Vec<OwnedFd>)>> {
+    decoded(packet::receive(socket)?)
+}
+
+/// Receives what a zygote is to do next; `None` when the supervisor has gone.
+///
+/// # Errors
+/// What [`packet::receive`] reports; `InvalidData` if it is not an order.
+pub fn receive_fork(socket: impl AsFd) -> io::Result<Option<(Fork, Vec<OwnedFd>)>> {
+    decoded(packet::receive(socket)?)
+}
+
+/// Tells the supervisor how the start of a worker went.
+///
+/// # Errors
+/// What [`packet::send`] reports.
+pub fn send_status(
     socket: impl AsFd,
-    config: &WorkerConfig,
-    ports: &[BorrowedFd<'_>],
+    status: &WorkerStatus,
+    fds: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
-    packet::send(socket, &serde_json::to_vec(config)?, ports)
+    let mut status = status.clone();
+    if let WorkerStatus::Failed { error } = &mut status {
+        cut(error);
+    }
+    packet::send(socket, &serde_json::to_vec(&status)?, fds)
 }
 
-/// Receives the configuration and ports; `None` when the supervisor has gone.
-///
-/// # Errors
-/// What [`packet::receive`] reports; `InvalidData` if it is not a configuration.
-pub fn receive_config(socket: impl AsFd) -> io::Result<Option<(WorkerConfig, Vec<OwnedFd>)>> {
-    let Some((message, ports)) = packet::receive(socket)? else { return Ok(None) };
-    Ok(Some((serde_json::from_slice(&message)?, ports)))
-}
-
-/// Tells the supervisor how the start went.
+/// Tells the supervisor what has become of a zygote or a worker of it.
 ///
 /// # Errors
 /// What [`packet::send`] reports.
-pub fn send_status(socket: impl AsFd, status: &WorkerStatus) -> io::Result<()> {
+pub fn send_zygote_status(socket: impl AsFd, status: &ZygoteStatus) -> io::Result<()> {
     let mut status = status.clone();
-    if let WorkerStatus::Failed { error } = &mut status
-        && error.len() > MAX_ERROR
-    {
-        // The end of a traceback says most.
-        let cut = error.ceil_char_boundary(error.len() - MAX_ERROR / 2);
-        *error = format!("[… {cut} bytes left out]\n{}", &error[cut..]);
+    if let ZygoteStatus::Failed { error } = &mut status {
+        cut(error);
     }
     packet::send(socket, &serde_json::to_vec(&status)?, &[])
 }
@@ -93,6 +177,29 @@ pub fn decode_status(message: &[u8]) -> io::Result<WorkerStatus> {
     Ok(serde_json::from_slice(message)?)
 }
 
+/// Decodes one message of a zygote.
+///
+/// # Errors
+/// `InvalidData` if it is not a status.
+pub fn decode_zygote_status(message: &[u8]) -> io::Result<ZygoteStatus> {
+    Ok(serde_json::from_slice(message)?)
+}
+
+fn decoded<M: for<'de> Deserialize<'de>>(
+    packet: Option<(Vec<u8>, Vec<OwnedFd>)>,
+) -> io::Result<Option<(M, Vec<OwnedFd>)>> {
+    let Some((message, fds)) = packet else { return Ok(None) };
+    Ok(Some((serde_json::from_slice(&message)?, fds)))
+}
+
+/// Of a long error text the end stays: of a traceback that says most.
+fn cut(error: &mut String) {
+    if error.len() > MAX_ERROR {
+        let cut = error.ceil_char_boundary(error.len() - MAX_ERROR / 2);
+        *error = format!("[… {cut} bytes left out]\n{}", &error[cut..]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,10 +208,14 @@ mod tests {
     fn a_long_traceback_keeps_its_end() {
         let (a, b) = packet::pair().unwrap();
         let error = "é".repeat(100_000) + "ValueError: no";
-        send_status(&a, &WorkerStatus::Failed { error }).unwrap();
+        send_status(&a, &WorkerStatus::Failed { error: error.clone() }, &[]).unwrap();
+        send_zygote_status(&a, &ZygoteStatus::Failed { error }).unwrap();
         let (message, _) = packet::receive(&b).unwrap().unwrap();
         let WorkerStatus::Failed { error } = decode_status(&message).unwrap() else { panic!() };
         assert!(error.starts_with("[… ") && error.ends_with("ValueError: no"));
+        let (message, _) = packet::receive(&b).unwrap().unwrap();
+        let status = decode_zygote_status(&message).unwrap();
+        assert_eq!(status, ZygoteStatus::Failed { error });
     }
 
     #[test]
@@ -118,9 +229,23 @@ mod tests {
             path: vec!["lib".into()],
             multiprocess: true,
         };
-        send_config(&a, &config, &[worker.as_fd()]).unwrap();
-        let (got, ports) = receive_config(&b).unwrap().unwrap();
-        assert_eq!((got, ports.len()), (config, 1));
+        let task = Task::Serve(config);
+        send_task(&a, &task, &[worker.as_fd()]).unwrap();
+        let (got, ports) = receive_task(&b).unwrap().unwrap();
+        assert_eq!((got, ports.len()), (task, 1));
         drop(gateway);
+    }
+
+    #[test]
+    fn an_order_to_fork_takes_as_much_as_the_largest_worker_needs() {
+        let (a, b) = packet::pair().unwrap();
+        let bell = crate::bell().unwrap();
+        let ends = crate::create(crate::MAX_THREADS, &bell).unwrap().worker;
+        let mut fds: Vec<_> = ends.iter().map(AsFd::as_fd).collect();
+        fds.extend([bell.as_fd(), bell.as_fd()]);
+        let fork = Fork { worker: 7 };
+        packet::send(&a, &serde_json::to_vec(&fork).unwrap(), &fds).unwrap();
+        let (got, received) = receive_fork(&b).unwrap().unwrap();
+        assert_eq!((got, received.len()), (fork, fds.len()));
     }
 }

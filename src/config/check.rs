@@ -114,6 +114,7 @@ impl TryFrom<ServeArgs> for ServeConfig {
             },
             workers,
             threads,
+            preload: args.preload,
             python: args.python,
             path: path.collect::<Result<_, _>>()?,
             chdir,

@@ -13,6 +13,8 @@ pub(super) enum Cause {
     Ended(ExitStatus),
     /// It could not be started, or no longer be watched.
     Lost(String),
+    /// Its end was seen, but the zygote that knew how has ended as well.
+    Unseen,
 }
 
 impl Cause {
@@ -27,6 +29,7 @@ impl fmt::Display for Cause {
         let status = match self {
             Self::Ended(status) => status,
             Self::Lost(error) => return f.write_str(error),
+            Self::Unseen => return f.write_str("ended; how is not known"),
         };
         let Some(number) = status.signal() else {
             return match status.code() {

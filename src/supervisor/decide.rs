@@ -10,10 +10,14 @@
 //! ```
 //!
 //! There are as many *places* as workers were asked for. A place is empty until
-//! some time, or holds one worker.
+//! some time, or holds one worker. With a zygote, places are filled while that
+//! is ready: see [`zygote`].
+
+mod zygote;
 
 use std::time::{Duration, Instant};
 
+use self::zygote::Zygote;
 use super::backoff::Backoff;
 use super::cause::Cause;
 use super::notes::Note;
@@ -24,6 +28,14 @@ use crate::control::ToGateway;
 pub(super) enum Event {
     /// flupd was started, or time has passed.
     Tick,
+    /// The zygote has imported the app, which has started these threads.
+    ZygoteReady { app: String, python: String, threads: Vec<String> },
+    /// The zygote can't import the app.
+    ZygoteFailed { error: String },
+    /// The zygote has ended.
+    ZygoteExited { cause: Cause },
+    /// The zygote has forked a worker.
+    WorkerForked { worker: u64, pid: u32 },
     /// A worker has imported the app.
     WorkerReady { worker: u64, app: String, python: String },
     /// A worker can't import the app.
@@ -45,8 +57,13 @@ pub(super) enum Event {
 pub(super) enum Action {
     /// Start a gateway with all listening sockets.
     SpawnGateway,
-    /// Start a worker of this number and give its ports to the gateway.
+    /// Start the process that imports the app and forks workers.
+    SpawnZygote,
+    /// Start a worker of this number and give its ports to the gateway; with a
+    /// zygote, have that fork one.
     SpawnWorker(u64),
+    /// End it with SIGKILL.
+    KillZygote,
     /// End it with SIGKILL.
     KillGateway,
     /// End it with SIGKILL.
@@ -68,6 +85,8 @@ pub(super) struct State {
     phase: Phase,
     gateway: Gateway,
     gateway_backoff: Backoff,
+    zygote: Zygote,
+    zygote_backoff: Backoff,
     places: Vec<Place>,
     last_worker: u64,
 }
@@ -120,13 +139,15 @@ impl Occupant {
 
 impl State {
     /// Nothing runs yet; the first [`Event::Tick`] starts everything.
-    pub(super) fn new(workers: usize, grace: Duration, now: Instant) -> Self {
+    pub(super) fn new(workers: usize, preload: bool, grace: Duration, now: Instant) -> Self {
         let place = || Place { occupant: Occupant::Nobody(now), backoff: Backoff::default() };
         Self {
             grace,
             phase: Phase::Starting,
             gateway: Gateway::Down(now),
             gateway_backoff: Backoff::default(),
+            zygote: if preload { Zygote::Down(now) } else { Zygote::Unused },
+            zygote_backoff: Backoff::default(),
             places: std::iter::repeat_with(place).take(workers).collect(),
             last_worker: 0,
         }
@@ -141,7 +162,11 @@ impl State {
         let starts = match self.gateway {
             Gateway::Down(at) => Some(at),
             Gateway::Gone => None,
-            Gateway::Starting | Gateway::Listening(_) => self.next_vacancy(),
+            Gateway::Starting | Gateway::Listening(_) => match self.zygote {
+                Zygote::Unused | Zygote::Ready(_) => self.next_vacancy(),
+                Zygote::Down(at) => Some(at),
+                Zygote::Starting | Zygote::Ending(_) => None,
+            },
         };
         deadline.into_iter().chain(starts).min()
     }
@@ -154,6 +179,14 @@ impl State {
         }
         match event {
             Event::Tick => {}
+            Event::ZygoteReady { app, python, threads } => {
+                self.zygote_ready(app, python, threads, now, &mut actions);
+            }
+            Event::ZygoteFailed { error } => self.zygote_failed(error, &mut actions),
+            Event::ZygoteExited { cause } => self.zygote_exited(&cause, now, &mut actions),
+            Event::WorkerForked { worker, pid } => {
+                self.worker_forked(worker, pid, &mut actions);
+            }
             Event::WorkerReady { worker, app, python } => {
                 self.worker_ready(worker, app, python, now, &mut actions);
             }
@@ -347,6 +380,9 @@ impl State {
             Gateway::Down(_) | Gateway::Gone => return,
             Gateway::Starting | Gateway::Listening(_) => {}
         }
+        if !self.fill_zygote(now, actions) {
+            return;
+        }
         for place in &mut self.places {
             if matches!(place.occupant, Occupant::Nobody(at) if at <= now) {
                 self.last_worker += 1;
@@ -367,6 +403,8 @@ impl State {
             }
             actions.push(Action::Log(Note::Cut { gateway, workers }));
             self.kill_all(actions);
+        } else {
+            self.kill_zygote(actions);
         }
         self.phase = Phase::Ended;
         actions.push(Action::Log(Note::Stopped));
@@ -387,6 +425,7 @@ impl State {
         if matches!(self.gateway, Gateway::Starting | Gateway::Listening(_)) {
             actions.push(Action::KillGateway);
         }
+        self.kill_zygote(actions);
         self.kill_workers(|_| true, actions);
     }
 

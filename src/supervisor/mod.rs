@@ -7,13 +7,16 @@
 mod backoff;
 mod cause;
 mod decide;
+mod end;
 mod interpreter;
 mod limits;
 mod listeners;
 mod notes;
+mod orphans;
 mod processes;
 pub(crate) mod spawn;
 mod unix_socket;
+mod zygote;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -23,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use flupd_channel::packet;
-use flupd_channel::startup::{WorkerConfig, send_config};
+use flupd_channel::startup::{Task, WorkerConfig, ZygoteConfig, send_task};
 use nix::sys::signal::SigSet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -34,6 +37,7 @@ use self::interpreter::Interpreter;
 use self::limits::OpenFiles;
 use self::listeners::Listeners;
 use self::processes::{Events, GatewayProcess, Process, watch_worker};
+use self::zygote::{ForkedWorker, ZygoteProcess};
 use crate::config::ServeConfig;
 use crate::control::ToGateway;
 
@@ -58,6 +62,9 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
     // Before anything else is opened: see `Listeners::open`.
     let listeners = Listeners::open(&config.listeners, &config.socket)?;
     let open_files = OpenFiles::raise(&config)?;
+    if config.preload {
+        orphans::inherit().context("can't become the heir of orphaned workers")?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new().context("can't watch for signals")?;
@@ -70,7 +77,12 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
         start_log(&config, &listeners, &interpreter);
         let (events, inbox) = mpsc::channel(EVENTS);
         let supervisor = Supervisor {
-            state: State::new(config.workers, config.graceful_timeout, Instant::now()),
+            state: State::new(
+                config.workers,
+                config.preload,
+                config.graceful_timeout,
+                Instant::now(),
+            ),
             config,
             interpreter,
             library,
@@ -78,7 +90,9 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
             listeners: Some(listeners),
             gateway: None,
             bell: None,
+            zygote: None,
             workers: BTreeMap::new(),
+            children: signal(SignalKind::child())?,
             events,
         };
         Ok(supervisor.serve(inbox, signals).await)
@@ -100,6 +114,7 @@ fn start_log(config: &ServeConfig, listeners: &Listeners, interpreter: &Interpre
         python_version = interpreter.version,
         workers = config.workers,
         threads = config.threads,
+        preload = config.preload,
         defaults = config.defaults.join(", "),
         "starting"
     );
@@ -116,8 +131,17 @@ struct Supervisor {
     gateway: Option<GatewayProcess>,
     /// What workers ring when this gateway sleeps.
     bell: Option<OwnedFd>,
-    workers: BTreeMap<u64, Process>,
+    zygote: Option<ZygoteProcess>,
+    workers: BTreeMap<u64, Worker>,
+    /// Comes when a child has ended, ours or an orphan.
+    children: Signal,
     events: Events,
+}
+
+/// A worker, by how it came to be.
+enum Worker {
+    Started(Process),
+    Forked(ForkedWorker),
 }
 
 impl Supervisor {
@@ -133,6 +157,10 @@ impl Supervisor {
                 biased;
                 () = signals.next() => Event::Signal,
                 Some(event) = inbox.recv() => event,
+                Some(()) = self.children.recv(), if self.config.preload => {
+                    self.bury_orphans();
+                    Event::Tick
+                }
                 () = tokio::time::sleep_until(wake.unwrap_or_else(tokio::time::Instant::now)),
                     if wake.is_some() => Event::Tick,
             };
@@ -158,7 +186,7 @@ impl Supervisor {
     /// Waits for those that were killed at the end, so that none outlives us.
     async fn bury(&mut self, inbox: &mut mpsc::Receiver<Event>) {
         let all = async {
-            while self.gateway.is_some() || !self.workers.is_empty() {
+            while self.gateway.is_some() || self.zygote.is_some() || !self.workers.is_empty() {
                 let Some(event) = inbox.recv().await else { return };
                 self.forget(&event);
             }
@@ -172,8 +200,22 @@ impl Supervisor {
         match event {
             Event::WorkerExited { worker, .. } => drop(self.workers.remove(worker)),
             Event::GatewayExited { .. } => self.gateway = None,
-            _ => {}
+            Event::ZygoteExited { .. } => self.zygote = None,
+            _ => return,
         }
+        if self.config.preload {
+            self.bury_orphans();
+        }
+    }
+
+    /// Waits for the children that nobody else waits for.
+    fn bury_orphans(&self) {
+        orphans::bury(|pid| {
+            let ours = [self.gateway.as_ref().map(GatewayProcess::pid)];
+            let zygote = [self.zygote.as_ref().map(ZygoteProcess::pid)];
+            let workers = self.workers.values().map(Worker::pid);
+            ours.into_iter().chain(zygote).chain(workers).any(|known| known == Some(pid))
+        });
     }
 
     /// Does one thing. What can't be started is told as one that has ended.
@@ -190,9 +232,21 @@ impl Supervisor {
                     cause: Cause::Lost(format!("it can't be started: {error}")),
                 });
             }
+            Action::SpawnZygote => {
+                return self.start_zygote().err().map(|error| Event::ZygoteExited {
+                    cause: Cause::Lost(format!("it can't be started: {error}")),
+                });
+            }
             Action::KillGateway => drop(self.gateway.as_ref().map(GatewayProcess::kill)),
-            Action::KillWorker(worker) => drop(self.workers.get(&worker).map(Process::kill)),
-            Action::Tell(message) => self.tell(message, Vec::new()),
+            Action::KillZygote => drop(self.zygote.as_ref().map(ZygoteProcess::kill)),
+            Action::KillWorker(worker) => drop(self.workers.get_mut(&worker).map(Worker::kill)),
+            Action::Tell(message) => {
+                let ends = match message {
+                    ToGateway::WorkerStarted { worker, .. } => self.ends(worker),
+                    _ => Vec::new(),
+                };
+                self.tell(message, ends);
+            }
             Action::CloseListeners => self.listeners = None,
             Action::Log(note) => note.write(),
             Action::Exit(_) => {}
@@ -216,31 +270,76 @@ impl Supervisor {
         Ok(())
     }
 
+    fn start_zygote(&mut self) -> io::Result<()> {
+        let (ours, theirs) = packet::pair()?;
+        let task = Task::Preload(ZygoteConfig {
+            app: self.config.app.clone(),
+            chdir: self.config.chdir.clone(),
+            path: self.config.path.clone(),
+            multiprocess: self.config.workers > 1,
+        });
+        send_task(&ours, &task, &[])?;
+        let python = &self.interpreter.executable;
+        let child = spawn::worker(python, &self.library, theirs, self.open_files.before())?;
+        self.zygote = Some(ZygoteProcess::watch(child, ours, self.events.clone())?);
+        Ok(())
+    }
+
     fn start_worker(&mut self, worker: u64) -> io::Result<()> {
         let bell = self.bell.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let ends = flupd_channel::create(self.config.threads, bell)?;
-        let config = WorkerConfig {
+        if self.config.preload {
+            let zygote = self.zygote.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+            // The gateway hears of it once it lives.
+            self.workers.insert(worker, Worker::Forked(zygote.fork(worker, ends)?));
+            return Ok(());
+        }
+        let task = Task::Serve(WorkerConfig {
             worker,
             app: self.config.app.clone(),
             chdir: self.config.chdir.clone(),
             path: self.config.path.clone(),
             multiprocess: self.config.workers > 1,
-        };
+        });
         let (ours, theirs) = packet::pair()?;
         let fds: Vec<_> = ends.worker.iter().map(AsFd::as_fd).collect();
-        send_config(&ours, &config, &fds)?;
+        send_task(&ours, &task, &fds)?;
         let python = &self.interpreter.executable;
         let child = spawn::worker(python, &self.library, theirs, self.open_files.before())?;
         let process = watch_worker(worker, child, ours, self.events.clone())?;
         let started = ToGateway::WorkerStarted { worker, pid: process.pid() };
-        self.workers.insert(worker, process);
+        self.workers.insert(worker, Worker::Started(process));
         self.tell(started, ends.gateway);
         Ok(())
+    }
+
+    /// The gateway's ends of the channel of a worker that was forked just now.
+    fn ends(&mut self, worker: u64) -> Vec<OwnedFd> {
+        match self.workers.get_mut(&worker) {
+            Some(Worker::Forked(worker)) => worker.take_ends(),
+            Some(Worker::Started(_)) | None => Vec::new(),
+        }
     }
 
     fn tell(&self, message: ToGateway, fds: Vec<OwnedFd>) {
         if let Some(gateway) = &self.gateway {
             gateway.tell(message, fds);
+        }
+    }
+}
+
+impl Worker {
+    fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Started(process) => Some(process.pid()),
+            Self::Forked(worker) => worker.pid(),
+        }
+    }
+
+    fn kill(&mut self) {
+        match self {
+            Self::Started(process) => process.kill(),
+            Self::Forked(worker) => worker.kill(),
         }
     }
 }

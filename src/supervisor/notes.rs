@@ -21,6 +21,18 @@ pub(super) enum Note {
     WorkerEnded { worker: u64, cause: String },
     /// A worker broke the channel protocol.
     WorkerBroken { worker: u64, reason: String },
+    /// The zygote has imported the app.
+    ZygoteReady { app: String, python: String, replacement: bool },
+    /// The import has started threads.
+    ThreadsAtImport { threads: Vec<String> },
+    /// The zygote can't import the app; whether and when it is tried again.
+    PreloadFailed { error: String, again_in: Option<Duration> },
+    /// The zygote ended when nobody wanted it to.
+    ZygoteDied { cause: String, again_in: Duration },
+    /// The zygote ended as it should.
+    ZygoteEnded { cause: String },
+    /// At the first start the zygote ended before it could say anything.
+    ZygoteStartFailed { cause: String },
     /// At the first start a worker ended before it could say anything.
     StartFailed { cause: String },
     /// The gateway ended when nobody wanted it to.
@@ -70,6 +82,30 @@ impl Note {
             Self::WorkerEnded { worker, cause } => debug!(worker, cause, "worker ended"),
             Self::WorkerBroken { worker, reason } => {
                 error!(worker, reason, "worker broke the channel protocol and is ended");
+            }
+            Self::ZygoteReady { app, python, replacement: true } => {
+                info!(app, python, "replacement zygote is ready");
+            }
+            Self::ZygoteReady { app, python, replacement: false } => {
+                debug!(app, python, "zygote is ready");
+            }
+            Self::ThreadsAtImport { threads } => warn!(
+                threads = threads.join(", "),
+                "the app starts threads when it is imported; forked workers don't have them, so \
+                 start them at the first request or in os.register_at_fork"
+            ),
+            Self::PreloadFailed { error, again_in } => {
+                let again_in_ms = again_in.map(millis);
+                error!(again_in_ms, %error, "the app can't be imported");
+            }
+            Self::ZygoteDied { cause, again_in } => error!(
+                cause,
+                again_in_ms = millis(*again_in),
+                "zygote ended unexpectedly and is replaced; the workers go on"
+            ),
+            Self::ZygoteEnded { cause } => debug!(cause, "zygote ended"),
+            Self::ZygoteStartFailed { cause } => {
+                error!(cause, "the zygote ended before it was ready, so flupd does not start");
             }
             Self::StartFailed { cause } => {
                 error!(cause, "a worker ended before it was ready, so flupd does not start");

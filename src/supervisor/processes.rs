@@ -29,11 +29,17 @@ pub(super) struct Process {
 }
 
 impl Process {
-    fn of(child: &Child) -> io::Result<Self> {
+    /// A child that was just started.
+    pub(super) fn of(child: &Child) -> io::Result<Self> {
         let gone = || io::Error::other("it has already ended");
         let pid = child.id().ok_or_else(gone)?;
         let known = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
         Ok(Self { pid, pidfd: pidfd_open(known, PidfdFlags::empty())? })
+    }
+
+    /// A process that has sent its own descriptor.
+    pub(super) const fn known(pid: u32, pidfd: OwnedFd) -> Self {
+        Self { pid, pidfd }
     }
 
     /// Its process id.
@@ -102,6 +108,11 @@ impl GatewayProcess {
         }
     }
 
+    /// Its process id.
+    pub(super) const fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Ends it at once.
     pub(super) fn kill(&self) {
         self.process.kill();
@@ -139,10 +150,14 @@ pub(super) fn watch_worker(
     Ok(process)
 }
 
-fn said(worker: u64, message: &[u8]) -> Event {
+/// What a worker says of its start.
+pub(super) fn said(worker: u64, message: &[u8]) -> Event {
     match decode_status(message) {
         Ok(WorkerStatus::Ready { python, app }) => Event::WorkerReady { worker, app, python },
-        Ok(WorkerStatus::Failed { error }) => Event::WorkerFailed { worker, error },
+        Ok(WorkerStatus::Failed { error } | WorkerStatus::Unforked { error }) => {
+            Event::WorkerFailed { worker, error }
+        }
+        Ok(WorkerStatus::Forked { pid }) => Event::WorkerForked { worker, pid },
         Err(error) => Event::WorkerFailed {
             worker,
             error: format!("the worker said what can't be understood: {error}"),
@@ -158,7 +173,8 @@ async fn report(events: &Events, message: FromGateway) {
     let _ = events.send(event).await;
 }
 
-fn ended(status: io::Result<std::process::ExitStatus>) -> Cause {
+/// How a child ended.
+pub(super) fn ended(status: io::Result<std::process::ExitStatus>) -> Cause {
     match status {
         Ok(status) => Cause::Ended(status),
         Err(error) => Cause::Lost(format!("it can't be waited for: {error}")),

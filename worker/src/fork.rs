@@ -1,13 +1,17 @@
-//! Children that an app forks and that come back into the worker's loop.
+//! Forks: those of an app, and our own.
 //!
-//! Such a child shares the port with its parent. One byte of it there would
-//! spoil the parent's answers, so it leaves before it writes anything.
+//! A child that an app forks, and that comes back into the worker's loop, shares
+//! the port with its parent. One byte of it there would spoil the parent's
+//! answers, so it leaves before it writes anything.
 #![allow(unsafe_code)]
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PySystemExit;
+use pyo3::ffi::{PyOS_AfterFork_Child, PyOS_AfterFork_Parent, PyOS_BeforeFork};
 use pyo3::prelude::*;
+use rustix::process::Pid;
 
 use crate::exchange::to_stderr;
 use crate::failure;
@@ -33,9 +37,38 @@ pub(crate) fn in_a_child() -> bool {
     FORKED.load(Ordering::Relaxed)
 }
 
+/// Forks this process as `os.fork` does, hooks of `os.register_at_fork` included.
+/// Returns the child's process id; `None` in the child, which counts as a
+/// process of its own from here on. Main thread only.
+///
+/// # Errors
+/// What `fork(2)` reports: `EAGAIN` when there are too many processes.
+pub(crate) fn fork(_attached: Python<'_>) -> io::Result<Option<Pid>> {
+    // SAFETY: the interpreter is attached, which the token shows, as the calls
+    // around fork demand. The child goes on with Python in this thread, as a
+    // child of `os.fork` does. What C code has buffered for its streams is
+    // written once, not by each child.
+    let forked = unsafe {
+        libc::fflush(std::ptr::null_mut());
+        PyOS_BeforeFork();
+        let pid = libc::fork();
+        let error = io::Error::last_os_error();
+        if pid == 0 {
+            PyOS_AfterFork_Child();
+        } else {
+            PyOS_AfterFork_Parent();
+        }
+        if pid < 0 { Err(error) } else { Ok(Pid::from_raw(pid)) }
+    };
+    if matches!(forked, Ok(None)) {
+        FORKED.store(false, Ordering::Relaxed);
+    }
+    forked
+}
+
 /// Ends the process at once: no `atexit`, no flushing of buffers that belong to
 /// the parent.
-fn leave(code: i32) -> ! {
+pub(crate) fn leave(code: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions and does not return.
     unsafe { libc::_exit(code) }
 }

@@ -23,6 +23,7 @@ mod import;
 mod input;
 mod latin1;
 mod leaving;
+mod lifeline;
 mod load;
 mod response;
 mod serve;
@@ -32,15 +33,18 @@ mod start_response;
 mod startup;
 mod threads;
 mod title;
+mod zygote;
 
 use std::io;
+use std::os::fd::OwnedFd;
 
-use flupd_channel::startup::{WorkerStatus, receive_config, send_status};
+use flupd_channel::startup::{Task, WorkerStatus, receive_task, send_status};
 use pyo3::prelude::*;
 
+use crate::load::App;
 use crate::threads::Threads;
 
-/// The Python program that starts a worker: `PYTHON -c BOOTSTRAP LIBRARY`, with
+/// The Python program that starts a worker or a zygote: `PYTHON -c BOOTSTRAP LIBRARY`, with
 /// the socket to the supervisor on descriptor
 /// [`STATUS_FD`](flupd_channel::startup::STATUS_FD).
 pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
@@ -52,7 +56,7 @@ mod flupd_worker {
     use super::main;
 }
 
-/// Runs the worker; returns the process's exit code.
+/// Runs the worker or the zygote; returns the process's exit code.
 #[pyfunction]
 fn main(py: Python<'_>) -> PyResult<i32> {
     fork::watch();
@@ -60,11 +64,34 @@ fn main(py: Python<'_>) -> PyResult<i32> {
         let why = "flupd's workers are started by `flupd serve`: no socket to a supervisor";
         io::Error::new(error.kind(), format!("{why}: {error}"))
     })?;
-    let Some((config, ends)) = py.detach(|| receive_config(&socket))? else { return Ok(0) };
-    title::set(&format!("flupd: worker {} ({})", config.worker, config.app));
+    match py.detach(|| receive_task(&socket))? {
+        Some((Task::Serve(config), ends)) => {
+            title::set(&format!("flupd: worker {} ({})", config.worker, config.app));
+            let app = startup::start(py, &(&config).into());
+            serve(py, &socket, app, config.multiprocess, ends)
+        }
+        Some((Task::Preload(config), _)) => match zygote::run(py, socket, &config)? {
+            Some(born) => {
+                title::set(&format!("flupd: worker {} ({})", born.worker, config.app));
+                serve(py, &born.socket, Ok(born.app), born.multiprocess, born.ends)
+            }
+            None => Ok(1),
+        },
+        None => Ok(0),
+    }
+}
+
+/// Runs the app, once it is said how its import went.
+fn serve(
+    py: Python<'_>,
+    socket: &OwnedFd,
+    app: Result<App, String>,
+    multiprocess: bool,
+    ends: Vec<OwnedFd>,
+) -> PyResult<i32> {
     let ports = flupd_channel::worker::open(ends)?;
-    let started = startup::start(py, &config).and_then(|app| {
-        let threads = Threads::new(py, &app.callable, config.multiprocess, ports);
+    let started = app.and_then(|app| {
+        let threads = Threads::new(py, &app.callable, multiprocess, ports);
         Ok((app.name, threads.map_err(|error| failure::traceback(py, &error))?))
     });
     let (status, threads) = match started {
@@ -73,6 +100,6 @@ fn main(py: Python<'_>) -> PyResult<i32> {
         }
         Err(error) => (WorkerStatus::Failed { error }, None),
     };
-    py.detach(|| send_status(&socket, &status))?;
+    py.detach(|| send_status(socket, &status, &[]))?;
     threads.map_or(Ok(1), |threads| threads.serve(py))
 }

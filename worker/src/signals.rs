@@ -21,8 +21,8 @@ pub(crate) struct Signals {
 /// What a wait has ended with.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
-    /// The descriptor is readable.
-    Ready,
+    /// The descriptor of this index is readable, and perhaps others.
+    Ready(usize),
     /// A signal has come: see [`Signals::handle`].
     Signal,
 }
@@ -38,16 +38,19 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Waits until the descriptor is readable, or a signal comes. Detached.
-    pub(crate) fn wait(&self, fd: BorrowedFd<'_>) -> Waited {
-        let mut fds =
-            [PollFd::from_borrowed_fd(fd, PollFlags::IN), PollFd::new(&self.woken, PollFlags::IN)];
-        // An error is an interruption by a signal. Others can't come of two
-        // valid descriptors, and the reader would meet them.
-        if poll(&mut fds, None).is_err() || !fds[1].revents().is_empty() {
-            Waited::Signal
-        } else {
-            Waited::Ready
+    /// Waits until one of the descriptors is readable, or a signal comes.
+    /// Detached.
+    pub(crate) fn wait(&self, fds: &[BorrowedFd<'_>]) -> Waited {
+        let mut polled = vec![PollFd::new(&self.woken, PollFlags::IN)];
+        polled.extend(fds.iter().map(|&fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        // An error is an interruption by a signal. Others can't come of valid
+        // descriptors, and the reader would meet them.
+        if poll(&mut polled, None).is_err() {
+            return Waited::Signal;
+        }
+        match polled.iter().position(|fd| !fd.revents().is_empty()) {
+            Some(place) if place > 0 => Waited::Ready(place - 1),
+            _ => Waited::Signal,
         }
     }
 

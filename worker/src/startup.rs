@@ -2,29 +2,48 @@
 
 use std::path::{Path, PathBuf};
 
-use flupd_channel::startup::WorkerConfig;
+use flupd_channel::startup::{WorkerConfig, ZygoteConfig};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::failure;
 use crate::load::{App, load};
 
+/// What is to be imported, and from where.
+pub(crate) struct Import<'c> {
+    app: &'c str,
+    chdir: Option<&'c Path>,
+    path: &'c [PathBuf],
+}
+
+impl<'c> From<&'c WorkerConfig> for Import<'c> {
+    fn from(config: &'c WorkerConfig) -> Self {
+        Self { app: &config.app, chdir: config.chdir.as_deref(), path: &config.path }
+    }
+}
+
+impl<'c> From<&'c ZygoteConfig> for Import<'c> {
+    fn from(config: &'c ZygoteConfig) -> Self {
+        Self { app: &config.app, chdir: config.chdir.as_deref(), path: &config.path }
+    }
+}
+
 /// Enters the directory, sets up `sys.path` and signals, and loads the app.
 ///
 /// # Errors
 /// What to tell the user, with the traceback if there is one.
-pub(crate) fn start(py: Python<'_>, config: &WorkerConfig) -> Result<App, String> {
+pub(crate) fn start(py: Python<'_>, import: &Import<'_>) -> Result<App, String> {
     // They are meant from where the user stood.
     let path: Vec<PathBuf> =
-        config.path.iter().map(|dir| std::path::absolute(dir).unwrap_or(dir.clone())).collect();
-    if let Some(dir) = &config.chdir {
+        import.path.iter().map(|dir| std::path::absolute(dir).unwrap_or(dir.clone())).collect();
+    if let Some(dir) = import.chdir {
         std::env::set_current_dir(dir)
             .map_err(|error| format!("can't enter --chdir {}: {error}", dir.display()))?;
     }
     let here = std::env::current_dir()
         .map_err(|error| format!("the current directory can't be read: {error}"))?;
     prepare(py, &path, &here).map_err(|error| failure::traceback(py, &error))?;
-    load(py, &config.app)
+    load(py, import.app)
 }
 
 fn prepare(py: Python<'_>, path: &[PathBuf], here: &Path) -> PyResult<()> {

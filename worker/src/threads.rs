@@ -116,9 +116,9 @@ fn start(py: Python<'_>, threads: Vec<AppThread>) -> PyResult<Running> {
 fn wait(py: Python<'_>, ended: &OwnedFd, count: u64, signals: &Signals) {
     let mut running = count;
     while running > 0 {
-        match gate::detached(py, || signals.wait(ended.as_fd())) {
+        match gate::detached(py, || signals.wait(&[ended.as_fd()])) {
             Waited::Signal => handle_signals(py, signals),
-            Waited::Ready => {
+            Waited::Ready(_) => {
                 let mut count = [0; 8];
                 if rustix::io::read(ended, &mut count).is_ok() {
                     running = running.saturating_sub(u64::from_ne_bytes(count));

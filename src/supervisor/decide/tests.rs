@@ -18,7 +18,7 @@ impl Scene {
     /// Two workers, nothing started.
     fn new() -> Self {
         let now = Instant::now();
-        Self { state: State::new(2, GRACE, now), now }
+        Self { state: State::new(2, false, GRACE, now), now }
     }
 
     /// Two ready workers and a gateway.

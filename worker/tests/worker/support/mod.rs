@@ -14,7 +14,9 @@ use bytes::BytesMut;
 use cgi::Params;
 use command_fds::{CommandFdExt, FdMapping};
 use flupd_channel::gateway::{self, Body, Memory, Payload, Port};
-use flupd_channel::startup::{STATUS_FD, WorkerConfig, WorkerStatus, decode_status, send_config};
+use flupd_channel::startup::{
+    STATUS_FD, Task, WorkerConfig, WorkerStatus, decode_status, send_task,
+};
 use flupd_channel::{ChannelError, LogLevel, Outcome, packet};
 use tokio::runtime::{Builder, Runtime};
 
@@ -72,7 +74,7 @@ impl Start {
             multiprocess: self.multiprocess,
         };
         let borrowed: Vec<_> = ends.worker.iter().map(AsFd::as_fd).collect();
-        send_config(&ours, &config, &borrowed).unwrap();
+        send_task(&ours, &Task::Serve(config), &borrowed).unwrap();
         drop(ends.worker);
         let mut worker = Worker { child, runtime, ports, _memory: memory };
         match packet::receive(&ours) {

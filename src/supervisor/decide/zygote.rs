@@ -1,0 +1,118 @@
+//! The part of the decisions that is about the zygote.
+//!
+//! ```text
+//!            spawned              imported
+//! Down(when) ───────▶ Starting ────────────▶ Ready
+//!   ▲                  │  └─ import failed ─▶ Ending ─┐
+//!   └───── ended ──────┴──────────────────────┴───────┘
+//! ```
+//!
+//! Workers are forked while it is ready. Its death takes no worker with it: those
+//! that run go on, and those that are missing wait for the next zygote.
+
+use std::time::{Duration, Instant};
+
+use super::{Action, Occupant, Phase, State};
+use crate::control::ToGateway;
+use crate::supervisor::cause::Cause;
+use crate::supervisor::notes::Note;
+
+/// See the diagram above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zygote {
+    /// Workers are started one by one.
+    Unused,
+    /// To be started at this time.
+    Down(Instant),
+    Starting,
+    Ready(Instant),
+    /// Killed by us; the next one waits this long after its end.
+    Ending(Duration),
+}
+
+impl State {
+    pub(super) fn zygote_ready(
+        &mut self,
+        app: String,
+        python: String,
+        threads: Vec<String>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.zygote == Zygote::Starting {
+            self.zygote = Zygote::Ready(now);
+            let replacement = self.last_worker > 0;
+            actions.push(Action::Log(Note::ZygoteReady { app, python, replacement }));
+            if !threads.is_empty() {
+                actions.push(Action::Log(Note::ThreadsAtImport { threads }));
+            }
+        }
+    }
+
+    pub(super) fn zygote_failed(&mut self, error: String, actions: &mut Vec<Action>) {
+        let lived = match self.zygote {
+            Zygote::Starting => None,
+            // What it says can't be understood.
+            Zygote::Ready(_) => Some(Duration::ZERO),
+            Zygote::Unused | Zygote::Down(_) | Zygote::Ending(_) => return,
+        };
+        let wait = self.zygote_backoff.after_death(lived);
+        self.zygote = Zygote::Ending(wait);
+        let starting = self.phase == Phase::Starting;
+        let again_in = (!starting).then_some(wait);
+        actions.push(Action::Log(Note::PreloadFailed { error, again_in }));
+        match starting {
+            true => self.give_up(actions),
+            false => actions.push(Action::KillZygote),
+        }
+    }
+
+    pub(super) fn zygote_exited(&mut self, cause: &Cause, now: Instant, actions: &mut Vec<Action>) {
+        let lived = match self.zygote {
+            Zygote::Unused | Zygote::Down(_) => return,
+            Zygote::Ending(wait) => {
+                self.zygote = Zygote::Down(now + wait);
+                actions.push(Action::Log(Note::ZygoteEnded { cause: cause.to_string() }));
+                return;
+            }
+            Zygote::Starting => None,
+            Zygote::Ready(since) => Some(now.saturating_duration_since(since)),
+        };
+        let again_in = self.zygote_backoff.after_death(lived);
+        self.zygote = Zygote::Down(now + again_in);
+        let cause = cause.to_string();
+        if self.phase == Phase::Starting && lived.is_none() {
+            actions.push(Action::Log(Note::ZygoteStartFailed { cause }));
+            self.give_up(actions);
+        } else {
+            actions.push(Action::Log(Note::ZygoteDied { cause, again_in }));
+        }
+    }
+
+    pub(super) fn worker_forked(&mut self, worker: u64, pid: u32, actions: &mut Vec<Action>) {
+        let starting = Occupant::Starting(worker);
+        if self.place(worker).is_some_and(|place| place.occupant == starting) {
+            actions.push(Action::Tell(ToGateway::WorkerStarted { worker, pid }));
+        }
+    }
+
+    /// Starts a zygote if one is due; says whether workers can be started.
+    pub(super) fn fill_zygote(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
+        match self.zygote {
+            Zygote::Unused | Zygote::Ready(_) => true,
+            Zygote::Down(at) if at <= now => {
+                self.zygote = Zygote::Starting;
+                actions.push(Action::SpawnZygote);
+                false
+            }
+            Zygote::Down(_) | Zygote::Starting | Zygote::Ending(_) => false,
+        }
+    }
+
+    pub(super) fn kill_zygote(&mut self, actions: &mut Vec<Action>) {
+        if matches!(self.zygote, Zygote::Starting | Zygote::Ready(_) | Zygote::Ending(_)) {
+            self.zygote = Zygote::Ending(Duration::ZERO);
+            actions.push(Action::KillZygote);
+        }
+    }
+}
