@@ -14,9 +14,11 @@ BENCH_VENV := target/bench-venv
 TEST_PACKAGES := nginx:/usr/sbin/nginx lighttpd:/usr/sbin/lighttpd apache2-bin:/usr/sbin/apache2 \
                  gcc:/usr/bin/gcc curl:/usr/bin/curl
 DEMO_PACKAGES := nginx:/usr/sbin/nginx gcc:/usr/bin/gcc
-BENCH_PACKAGES := $(DEMO_PACKAGES) wrk:/usr/bin/wrk
+# uWSGI and bjoern are compiled: they need Python's headers, and bjoern those of libev.
+BENCH_PACKAGES = $(DEMO_PACKAGES) wrk:/usr/bin/wrk libev-dev:/usr/include/ev.h \
+                 python3-dev:$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
 
-.PHONY: help build demo test lint bench install packages bench-packages demo-packages venv cargo
+.PHONY: help build demo test lint bench bench-readme bench-micro install packages bench-packages demo-packages venv cargo
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,8 +38,14 @@ lint: cargo ## format, clippy and documentation, warnings denied
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
-bench: bench-packages venv $(BENCH_VENV)/.stamp build ## flupd beside uWSGI behind nginx: requests a second, CPU a request
-	$(PYTHON) benches/bench.py --python $(VENV) --uwsgi $(BENCH_VENV)/bin/uwsgi
+bench: bench-packages $(BENCH_VENV)/.stamp build ## flupd beside its peers behind nginx, into target/bench (QUICK=1: < 3 minutes; ONLY=flask,upload)
+	$(PYTHON) benches/main.py --venv $(BENCH_VENV) $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+bench-readme: ## the README's table from the last `make bench`
+	@$(PYTHON) benches/main.py --readme
+
+bench-micro: cargo ## micro-benchmarks: the codecs, and one WSGI call
+	$(CARGO) bench --bench codecs --bench wsgi_call
 
 install: build ## put flupd under PREFIX (/usr/local)
 	install -D -m 755 target/release/flupd $(DESTDIR)$(PREFIX)/bin/flupd
@@ -60,7 +68,7 @@ $(VENV)/.stamp: tests/requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	touch $@
 
-$(BENCH_VENV)/.stamp: benches/requirements.txt
+$(BENCH_VENV)/.stamp: benches/requirements.txt tests/requirements.txt
 	rm -rf $(BENCH_VENV)
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benches/requirements.txt

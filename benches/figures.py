@@ -1,0 +1,52 @@
+"""The rounds of all workloads, and what is asked of them: medians, spreads and ratios."""
+
+import json
+from dataclasses import dataclass, field
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A median with the smallest and largest of its rounds."""
+
+    middle: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values):
+        return cls(median(values), min(values), max(values)) if values else None
+
+
+@dataclass
+class Figures:
+    """`rounds[workload][label]` is a list of one dictionary a round; `once` holds what is measured by itself."""
+
+    rounds: dict = field(default_factory=dict)
+    once: dict = field(default_factory=dict)
+    about: dict = field(default_factory=dict)
+
+    def spread(self, workload, label, figure):
+        """The figure over the rounds, or None if it was not measured."""
+        return Spread.of([one[figure] for one in self.rounds.get(workload, {}).get(label, []) if figure in one])
+
+    def ratio(self, workload, figure, label, other):
+        """`label` to `other`, round by round, or None."""
+        rounds = self.rounds.get(workload, {})
+        pairs = zip(rounds.get(label, []), rounds.get(other, []))
+        return Spread.of([a[figure] / b[figure] for a, b in pairs if figure in a and b.get(figure)])
+
+    def labels(self, workload):
+        return list(self.rounds.get(workload, {}))
+
+    def foreign(self, workload):
+        """How many CPUs other programs kept busy, over all rounds of a workload."""
+        rounds = self.rounds.get(workload, {}).values()
+        return Spread.of([one["foreign"] for labelled in rounds for one in labelled])
+
+    def to_json(self):
+        return json.dumps({"about": self.about, "once": self.once, "rounds": self.rounds}, indent=1)
+
+    @classmethod
+    def from_json(cls, text):
+        return cls(**json.loads(text))
