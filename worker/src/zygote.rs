@@ -47,8 +47,8 @@ pub(crate) fn run(
     settle(py)?;
     let python = startup::python_version();
     let ready = ZygoteStatus::Ready { python, app: app.name.clone(), threads: threads(py)? };
-    py.detach(|| send_zygote_status(&socket, &ready))?;
     let signals = Signals::new(py)?;
+    py.detach(|| send_zygote_status(&socket, &ready))?;
     let mut zygote = Zygote { socket, signals, children: Vec::new() };
     let (order, fds) = zygote.serve(py)?;
     // This is a worker now. What is the zygote's is not its.
@@ -122,11 +122,13 @@ impl Zygote {
                             return Ok((order, fds));
                         }
                     }
-                    // As little as a worker may it outlive the supervisor. What
-                    // the app has registered to do at its end is its workers'.
-                    Ok(None) => leave(py, 0),
                     // The supervisor sees that this worker's socket is closed.
-                    Err(error) => complain(&format!("an order can't be received: {error}")),
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        complain(&format!("an order can't be understood: {error}"));
+                    }
+                    // The supervisor has gone. What the app has registered to do
+                    // at its end is for the workers, which may still run.
+                    Ok(None) | Err(_) => leave(py, 0),
                 },
                 Waited::Ready(place) => self.bury(place - 1),
             }

@@ -1,3 +1,5 @@
+mod preload;
+
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 

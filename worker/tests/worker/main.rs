@@ -15,3 +15,4 @@ mod starting;
 mod support;
 mod threads;
 mod validator;
+mod zygote;

@@ -1,10 +1,12 @@
 //! Plays supervisor and gateway to real workers, under every Python there is.
 
 mod python;
+mod zygote;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd};
+use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -21,6 +23,7 @@ use flupd_channel::{ChannelError, LogLevel, Outcome, packet};
 use tokio::runtime::{Builder, Runtime};
 
 pub use python::{Python, pythons};
+pub use zygote::Zygote;
 
 /// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,25 +50,8 @@ impl Start {
 
     /// Starts it and waits for what it says; panics if it says nothing.
     pub fn on(&self, python: &Python) -> (Worker, WorkerStatus) {
-        let (ours, theirs) = packet::pair().unwrap();
-        let mut command = Command::new(&python.executable);
-        command
-            .args(["-c", include_str!("../../../src/bootstrap.py")])
-            .arg(library())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .fd_mappings(vec![FdMapping { parent_fd: theirs, child_fd: STATUS_FD }])
-            .unwrap();
-        let child = command.spawn().unwrap();
-        drop(command);
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let ends = flupd_channel::create(self.threads, &flupd_channel::bell().unwrap()).unwrap();
-        let (memory, ports) = {
-            let _entered = runtime.enter();
-            gateway::open(ends.gateway).unwrap()
-        };
+        let (child, ours) = spawn(python);
+        let (gateway, ends) = Gateway::new(self.threads);
         let config = WorkerConfig {
             worker: 3,
             app: self.app.clone(),
@@ -73,10 +59,10 @@ impl Start {
             path: self.path.clone(),
             multiprocess: self.multiprocess,
         };
-        let borrowed: Vec<_> = ends.worker.iter().map(AsFd::as_fd).collect();
+        let borrowed: Vec<_> = ends.iter().map(AsFd::as_fd).collect();
         send_task(&ours, &Task::Serve(config), &borrowed).unwrap();
-        drop(ends.worker);
-        let mut worker = Worker { child, runtime, ports, _memory: memory };
+        drop(ends);
+        let mut worker = Worker { child, gateway };
         match packet::receive(&ours) {
             Ok(Some((message, _))) => (worker, decode_status(&message).unwrap()),
             other => {
@@ -90,14 +76,48 @@ impl Start {
     pub fn ready(&self, python: &Python) -> Worker {
         match self.on(python) {
             (worker, WorkerStatus::Ready { .. }) => worker,
-            (_, WorkerStatus::Failed { error }) => panic!("{python}: {}: {error}", self.app),
+            (_, other) => panic!("{python}: {}: {other:?}", self.app),
         }
     }
 }
 
-/// A running worker.
+/// Starts the worker library in this Python; the socket is the supervisor's.
+fn spawn(python: &Python) -> (Child, OwnedFd) {
+    let (ours, theirs) = packet::pair().unwrap();
+    let mut command = Command::new(&python.executable);
+    command
+        .args(["-c", include_str!("../../../src/bootstrap.py")])
+        .arg(library())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .fd_mappings(vec![FdMapping { parent_fd: theirs, child_fd: STATUS_FD }])
+        .unwrap();
+    (command.spawn().unwrap(), ours)
+}
+
+/// A running worker, and the gateway that it serves.
 pub struct Worker {
     child: Child,
+    gateway: Gateway,
+}
+
+impl Deref for Worker {
+    type Target = Gateway;
+    fn deref(&self) -> &Gateway {
+        &self.gateway
+    }
+}
+
+impl DerefMut for Worker {
+    fn deref_mut(&mut self) -> &mut Gateway {
+        &mut self.gateway
+    }
+}
+
+/// The gateway's ends of a channel.
+pub struct Gateway {
     runtime: Runtime,
     pub ports: Vec<Port>,
     _memory: Memory,
@@ -207,7 +227,24 @@ pub fn params(method: &str, path: &str, length: usize) -> Params {
     params
 }
 
-impl Worker {
+impl Gateway {
+    /// The worker's ends, too.
+    fn new(threads: usize) -> (Self, Vec<OwnedFd>) {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let ends = flupd_channel::create(threads, &flupd_channel::bell().unwrap()).unwrap();
+        let (memory, ports) = {
+            let _entered = runtime.enter();
+            gateway::open(ends.gateway).unwrap()
+        };
+        (Self { runtime, ports, _memory: memory }, ends.worker)
+    }
+
+    /// Wants no more of the worker.
+    pub fn close(&mut self) {
+        self.ports.iter().for_each(Port::close);
+        self.ports.clear();
+    }
+
     pub fn get(&mut self, path: &str) -> Answer {
         self.request("GET", path, b"")
     }
@@ -262,41 +299,46 @@ impl Worker {
             }
         }
     }
+}
 
+impl Worker {
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Closes all ports and waits for the process. Its status, stdout, stderr.
     pub fn leave(&mut self) -> (ExitStatus, String, String) {
-        self.ports.iter().for_each(Port::close);
-        self.ports.clear();
+        self.close();
         self.ended()
     }
 
     /// Waits for the process. Its status, stdout, stderr.
     pub fn ended(&mut self) -> (ExitStatus, String, String) {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            match self.child.try_wait().unwrap() {
-                Some(status) => break status,
-                None if Instant::now() > deadline => {
-                    self.child.kill().unwrap();
-                    let (status, stdout, stderr) = self.ended();
-                    panic!("the worker does not leave, {status}: {stdout}{stderr}")
-                }
-                None => std::thread::sleep(Duration::from_millis(2)),
-            }
-        };
-        let (mut stdout, mut stderr) = (String::new(), String::new());
-        if let Some(mut pipe) = self.child.stdout.take() {
-            pipe.read_to_string(&mut stdout).unwrap();
-        }
-        if let Some(mut pipe) = self.child.stderr.take() {
-            pipe.read_to_string(&mut stderr).unwrap();
-        }
-        (status, stdout, stderr)
+        ended(&mut self.child)
     }
+}
+
+fn ended(child: &mut Child) -> (ExitStatus, String, String) {
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if Instant::now() > deadline => {
+                child.kill().unwrap();
+                let (status, stdout, stderr) = ended(child);
+                panic!("the process does not leave, {status}: {stdout}{stderr}")
+            }
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    if let Some(mut pipe) = child.stdout.take() {
+        pipe.read_to_string(&mut stdout).unwrap();
+    }
+    if let Some(mut pipe) = child.stderr.take() {
+        pipe.read_to_string(&mut stderr).unwrap();
+    }
+    (status, stdout, stderr)
 }
 
 impl Drop for Worker {
