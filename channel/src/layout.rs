@@ -24,7 +24,7 @@ pub(crate) const AREA: usize = 32 * 1024;
 /// The size of a response ring in bytes; a power of two.
 pub(crate) const RING: usize = 512 * 1024;
 
-/// How many app threads a worker can have: one bit each in [`WorkerHead::done`].
+/// How many app threads a worker can have: one bit each in the worker's head.
 pub const MAX_THREADS: usize = 240;
 
 /// Alone on its cache line.

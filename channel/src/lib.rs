@@ -47,7 +47,7 @@ pub use memory::Window;
 /// The descriptors of one worker.
 #[derive(Debug)]
 pub struct Ends {
-    /// For [`gateway::open`]: the memory, and one socket a thread.
+    /// For `gateway::open`: the memory, and one socket a thread.
     pub gateway: Vec<OwnedFd>,
     /// For [`worker::open`]: the memory, the bell, and one socket a thread.
     pub worker: Vec<OwnedFd>,
@@ -72,7 +72,7 @@ pub fn create(threads: usize, bell: &OwnedFd) -> io::Result<Ends> {
 }
 
 /// The eventfd that wakes a sleeping gateway: one for all its workers. Each
-/// write is news, so [`gateway::Bell`] watches it edge-triggered and never
+/// write is news, so `gateway::Bell` watches it edge-triggered and never
 /// reads it.
 ///
 /// # Errors
