@@ -185,7 +185,7 @@ fn read_fastcgi(
         }
         loop {
             let decoded = decoder.decode(bytes);
-            let (used, outcome) = decoded.map_err(|error| Failure::Broken(error.to_string()))?;
+            let (used, outcome) = decoded.map_err(|error| unreadable(error, answer.has_begun()))?;
             bytes = bytes.get(used..).unwrap_or_default();
             match outcome {
                 Outcome::NeedMore => break,
@@ -198,10 +198,26 @@ fn read_fastcgi(
                     return end(app_status, protocol_status);
                 }
                 Outcome::Event(other) => {
-                    return Err(Failure::Broken(format!("nobody asked for this: {other:?}")));
+                    let what = format!("nobody asked for this: {other:?}");
+                    return Err(match answer.has_begun() {
+                        true => Failure::Cut(what),
+                        false => Failure::Broken(what),
+                    });
                 }
             }
         }
+    }
+}
+
+/// What it is to the client that the server no longer speaks FastCGI.
+fn unreadable(error: fastcgi_server::Error, begun: bool) -> Failure {
+    match error {
+        _ if !begun => Failure::Broken(error.to_string()),
+        // So flupd ends what it can't complete (fastcgi_server::encode::cut).
+        fastcgi_server::Error::Version { got: 0 } => {
+            Failure::Cut("the server gave it up, with a record of version 0".into())
+        }
+        _ => Failure::Cut(error.to_string()),
     }
 }
 

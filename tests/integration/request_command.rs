@@ -104,7 +104,8 @@ fn cut_answer() {
     let flupd = serve("wrong.py");
     let output = request(&[&flupd.address(), "/raises-late"]);
     assert!(stdout(&output).starts_with("begun\n"));
-    assert!(!output.status.success(), "a cut answer is no success");
+    assert_eq!(output.status.code(), Some(18), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the answer was cut"), "{}", stderr(&output));
 }
 
 #[test]

@@ -66,6 +66,11 @@ impl<W: Write> Answer<W> {
         self.out.flush()
     }
 
+    /// Whether the head is complete.
+    pub(super) const fn has_begun(&self) -> bool {
+        matches!(self.stage, Stage::Body { .. })
+    }
+
     /// The end of the bytes.
     pub(super) const fn end(&self) -> Ending {
         match self.stage {

@@ -77,6 +77,28 @@ fn fastcgi_answers_have_their_exit_status() {
     }
 }
 
+/// Each answer, followed by what is no record.
+#[test]
+fn an_answer_that_has_begun_and_breaks_off_is_cut() {
+    let table: [(&[u8], u8, u8, &str); 4] = [
+        (b"Status: 200\r\n\r\nhel", 0, 18, "the answer was cut: the server gave it up"),
+        (b"Status: 200\r\n\r\nhel", b'H', 18, "the answer was cut: record version is 72"),
+        (b"Status: 200\r\n", 0, 1, "the answer breaks the protocol: record version is 0"),
+        (b"", b'H', 1, "the answer breaks the protocol: record version is 72"),
+    ];
+    for (stdout, filler, status, message) in table {
+        let (address, thread) = server(STDIN_END, move |client| {
+            let mut answer = fastcgi_answer(stdout, None);
+            answer.extend_from_slice(&[filler; 8]);
+            client.write_all(&answer).unwrap();
+        });
+        let failure = ask(&[&address, "/"]).0.unwrap_err();
+        assert!(failure.to_string().starts_with(message), "{failure}");
+        assert_eq!(failure.exit_status(), status, "{failure}");
+        thread.join().unwrap();
+    }
+}
+
 #[test]
 fn scgi_sends_the_netstring_and_the_body() {
     let (address, thread) =
