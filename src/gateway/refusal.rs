@@ -63,7 +63,9 @@ impl Refusal {
 
     /// 503: as many requests wait as may.
     pub(super) fn queue_full(limit: usize) -> Self {
-        let why = format!("{limit} requests wait for an app thread already (--queue)");
+        let requests =
+            if limit == 1 { "1 request waits" } else { &format!("{limit} requests wait") };
+        let why = format!("{requests} for an app thread already (--queue)");
         Self { retry_after: Some(1), ..Self::new(503, "Service Unavailable", why) }
     }
 
@@ -100,5 +102,10 @@ mod tests {
                     Content-Length: 24\r\nRetry-After: 1\r\n\r\n";
         assert_eq!(full.head(), head);
         assert_eq!(full.body(), "503 Service Unavailable\n");
+        assert_eq!(full.why, "8 requests wait for an app thread already (--queue)");
+        assert_eq!(
+            Refusal::queue_full(1).why,
+            "1 request waits for an app thread already (--queue)"
+        );
     }
 }
