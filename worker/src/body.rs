@@ -48,8 +48,9 @@ impl Source {
         }
     }
 
-    /// Whether reading may wait for a disk.
-    pub(crate) const fn may_wait(&self) -> bool {
+    /// Whether others have it, too, so that it may change after the request; and
+    /// whether reading may wait for a disk.
+    pub(crate) const fn is_shared(&self) -> bool {
         matches!(self, Self::File { .. })
     }
 

@@ -1,25 +1,31 @@
 //! `wsgi.input`: the whole request body, bounded by its end.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flupd_channel::worker::Body;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PySlice};
 
 use crate::body::Source;
-use crate::gate;
+use crate::{fork, gate};
 
 /// The file-like object that an app reads the request body from.
+///
+/// The gateway uses the memory of a large body again for the next request, which
+/// is another client's. So an input that is kept reads nothing after its own.
 #[pyclass(frozen, module = "flupd_worker")]
 pub(crate) struct Input {
-    source: Source,
+    /// `None` once the request has ended. Held for moments only.
+    source: Mutex<Option<Arc<Source>>>,
     at: AtomicU64,
 }
 
 impl Input {
     pub(crate) fn new(body: Body) -> Self {
-        Self { source: body.into(), at: AtomicU64::new(0) }
+        Self { source: Mutex::new(Some(Arc::new(body.into()))), at: AtomicU64::new(0) }
     }
 
     /// Of a request without a body.
@@ -27,34 +33,62 @@ impl Input {
         Self::new(Body::Memory(Vec::new()))
     }
 
+    /// The request has ended: every read fails from now on. Before the gateway
+    /// hears of the end.
+    pub(crate) fn end(&self) {
+        let source = self.lock().take();
+        drop(source);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Source>>> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn source(&self) -> PyResult<Arc<Source>> {
+        let source = self.lock().clone().ok_or_else(ended)?;
+        // A child does not hear when its parent's request ends.
+        if source.is_shared() && fork::in_a_child() {
+            return Err(PyOSError::new_err("the request body belongs to the parent process"));
+        }
+        Ok(source)
+    }
+
+    /// Reads, and sees that the request had not ended meanwhile: another thread
+    /// of the app may read while the request ends.
+    fn ask<T: Send>(
+        &self,
+        py: Python<'_>,
+        source: &Source,
+        ask: impl Send + FnOnce() -> io::Result<T>,
+    ) -> PyResult<T> {
+        let answer = if source.is_shared() { gate::detached(py, ask) } else { ask() }?;
+        if self.lock().is_none() { Err(ended()) } else { Ok(answer) }
+    }
+
     /// Reserves the next bytes, `limit` at most, and says from where to where.
-    fn advance(&self, limit: u64) -> (u64, u64) {
-        let end = |at: u64| at.saturating_add(limit).min(self.source.length());
+    fn advance(&self, source: &Source, limit: u64) -> (u64, u64) {
+        let end = |at: u64| at.saturating_add(limit).min(source.length());
         let before = self.at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| Some(end(at)));
         let at = before.unwrap_or_else(|at| at);
         (at, end(at))
     }
 
-    fn bytes<'py>(&self, py: Python<'py>, (at, end): (u64, u64)) -> PyResult<Bound<'py, PyBytes>> {
+    fn bytes<'py>(
+        &self,
+        py: Python<'py>,
+        source: &Source,
+        (at, end): (u64, u64),
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let length = usize::try_from(end - at)?;
-        PyBytes::new_with(py, length, |out| {
-            Ok(if self.source.may_wait() && length > 0 {
-                gate::detached(py, || self.source.read(at, out))
-            } else {
-                self.source.read(at, out)
-            }?)
-        })
+        PyBytes::new_with(py, length, |out| self.ask(py, source, || source.read(at, out)))
     }
 
     fn line<'py>(&self, py: Python<'py>, limit: u64) -> PyResult<Bound<'py, PyBytes>> {
+        let source = self.source()?;
         let at = self.at.load(Ordering::Relaxed);
-        let length = if self.source.may_wait() {
-            gate::detached(py, || self.source.line_length(at, limit))
-        } else {
-            self.source.line_length(at, limit)
-        }?;
-        let span = self.advance(length);
-        self.bytes(py, span)
+        let length = self.ask(py, &source, || source.line_length(at, limit))?;
+        let span = self.advance(&source, length);
+        self.bytes(py, &source, span)
     }
 }
 
@@ -63,8 +97,9 @@ impl Input {
     /// Up to `size` bytes; all that is left when it is None or negative.
     #[pyo3(signature = (size=None, /))]
     fn read<'py>(&self, py: Python<'py>, size: Option<i64>) -> PyResult<Bound<'py, PyBytes>> {
-        let span = self.advance(limit(size));
-        self.bytes(py, span)
+        let source = self.source()?;
+        let span = self.advance(&source, limit(size));
+        self.bytes(py, &source, span)
     }
 
     /// Reads into a writable buffer and says how much.
@@ -74,9 +109,10 @@ impl Input {
             return Err(PyTypeError::new_err("readinto() needs a writable buffer"));
         }
         let view = view.call_method1("cast", ("B",))?;
-        let (at, end) = self.advance(view.len()? as u64);
+        let source = self.source()?;
+        let (at, end) = self.advance(&source, view.len()? as u64);
         let length = isize::try_from(end - at)?;
-        view.set_item(PySlice::new(py, 0, length, 1), self.bytes(py, (at, end))?)?;
+        view.set_item(PySlice::new(py, 0, length, 1), self.bytes(py, &source, (at, end))?)?;
         Ok(end - at)
     }
 
@@ -117,4 +153,9 @@ impl Input {
 /// None and negative sizes mean "all".
 fn limit(size: Option<i64>) -> u64 {
     size.and_then(|size| u64::try_from(size).ok()).unwrap_or(u64::MAX)
+}
+
+/// As a closed file says it.
+fn ended() -> PyErr {
+    PyValueError::new_err("the request has ended")
 }

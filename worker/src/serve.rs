@@ -41,7 +41,19 @@ impl Server {
         let Request { params, body } = request;
         let head_request = params.get(b"REQUEST_METHOD") == Some(b"HEAD");
         let exchange = Arc::new(Exchange::new(port, Response::new(head_request)));
-        let answered = self.call(py, &params, body, &exchange);
+        let input = match body {
+            Body::Memory(bytes) if bytes.is_empty() => Ok(self.no_input.clone_ref(py)),
+            body => Py::new(py, Input::new(body)),
+        };
+        let answered = match &input {
+            Ok(input) => self.call(py, &params, input, &exchange),
+            Err(error) => Err(error.clone_ref(py).into()),
+        };
+        if let Ok(input) = &input
+            && !input.is(&self.no_input)
+        {
+            input.get().end();
+        }
         let verdict = Verdict::on(py, answered);
         let mut link = exchange.take(py)?;
         if matches!(verdict, Verdict::Answered) && !link.in_line() {
@@ -61,15 +73,11 @@ impl Server {
         &mut self,
         py: Python<'_>,
         params: &Params,
-        body: Body,
+        input: &Py<Input>,
         exchange: &Arc<Exchange>,
     ) -> Result<(), Stop> {
-        let input = match body {
-            Body::Memory(bytes) if bytes.is_empty() => self.no_input.clone_ref(py),
-            body => Py::new(py, Input::new(body))?,
-        };
         let errors = Errors::new(Arc::clone(exchange));
-        let environ = self.environs.build(py, params, &input, errors)?;
+        let environ = self.environs.build(py, params, input, errors)?;
         let start_response = Bound::new(py, StartResponse::new(Arc::clone(exchange)))?;
         let result = self.app.bind(py).call1((environ, start_response));
         leave_if_child(py, &result);

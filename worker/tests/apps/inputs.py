@@ -1,5 +1,6 @@
 """Every way to read the request body; each answers with a repr."""
 
+import os
 import sys
 import threading
 
@@ -106,6 +107,51 @@ def digest(body):
     while block := body.read(100_000):
         digest.update(block)
     return digest.hexdigest()
+
+
+kept = []
+
+
+@case
+def keep(body):
+    kept.append(body)
+    return body.read(4)
+
+
+@case
+def kept_reads(body):
+    """What each way to read says of the inputs that were kept."""
+    said = set()
+    for old in kept:
+        ways = (
+            old.read,
+            lambda: old.read(0),
+            old.readline,
+            old.readlines,
+            lambda: next(old),
+            lambda: old.readinto(bytearray(9)),
+        )
+        for way in ways:
+            try:
+                said.add(way())
+            except ValueError as error:
+                said.add(str(error))
+    return len(kept), said, body.read()
+
+
+@case
+def in_a_child(body):
+    """What a forked child can read."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, body.read())
+        except OSError as error:
+            os.write(writer, str(error).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    return os.read(reader, 100), body.read()
 
 
 application = by_path(sys.modules[__name__])

@@ -60,3 +60,42 @@ fn large_bodies_arrive_whole() {
         assert_eq!(both(&mut worker, "/digest", &body), digest, "{python}");
     }
 }
+
+/// The gateway receives the next client's body into the same memory.
+#[test]
+fn an_input_kept_after_its_request_reads_nothing() {
+    for python in pythons() {
+        let mut worker = Start::app("inputs").ready(python);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"mine, and more").unwrap();
+        let sent = params("POST", "/keep", 14);
+        let shared = file.try_clone().unwrap();
+        worker.send(0, &sent, &Body::File { file: shared, length: 14 });
+        assert_eq!(worker.receive(0).text(), "b'mine'", "{python}");
+        worker.send(0, &sent, &Body::Memory(b"mine, and more".to_vec()));
+        assert_eq!(worker.receive(0).text(), "b'mine'", "{python}");
+
+        file.rewind().unwrap();
+        file.write_all(b"secret\nof others").unwrap();
+        let sent = params("POST", "/kept_reads", 6);
+        worker.send(0, &sent, &Body::File { file, length: 6 });
+        let expected = "(2, {'the request has ended'}, b'secret')";
+        assert_eq!(worker.receive(0).text(), expected, "{python}");
+    }
+}
+
+/// A child does not hear of its parent's end, and could read the next body.
+#[test]
+fn a_forked_child_can_not_read_a_shared_body() {
+    for python in pythons() {
+        let mut worker = Start::app("inputs").ready(python);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"body").unwrap();
+        let sent = params("POST", "/in_a_child", 4);
+        worker.send(0, &sent, &Body::File { file, length: 4 });
+        let expected = "(b'the request body belongs to the parent process', b'body')";
+        assert_eq!(worker.receive(0).text(), expected, "{python}");
+        worker.send(0, &sent, &Body::Memory(b"body".to_vec()));
+        assert_eq!(worker.receive(0).text(), "(b'body', b'body')", "{python}");
+    }
+}
