@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! WorkerHead · thread 0 · thread 1 · …
-//! thread: ThreadHead · 8 request areas · response ring
+//! thread: ThreadHead · 16 request areas · response ring
 //! ```
 //!
 //! What the gateway writes and what the worker writes stand on different cache
@@ -15,7 +15,7 @@ use crate::slot::Slot;
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// How many requests can be staged on one app thread, the running one included.
-pub(crate) const SLOTS: usize = 8;
+pub(crate) const SLOTS: usize = 16;
 
 /// Room for the params and the body of one request, in bytes. What does not fit
 /// travels as a descriptor.

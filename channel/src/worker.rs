@@ -29,6 +29,11 @@ use crate::{ChannelError, LogLevel, Outcome, request};
 /// gateway that goes in order says so at once.
 const NAP: Duration = Duration::from_secs(1);
 
+/// How long an answer may wait for the next one, so that both wake the gateway
+/// once. It only waits while another request is staged; the gateway, which knows
+/// that, looks by itself should that request turn out to be long.
+const COALESCE: Duration = Duration::from_micros(50);
+
 /// A part of a body is not split smaller than this.
 const LEAST: usize = 4 * 1024;
 
@@ -101,6 +106,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<Vec<Port>> {
             ring: Writer::new(thread),
             fresh: false,
             looked: Instant::now(),
+            unrung: None,
         })
         .collect())
 }
@@ -122,6 +128,8 @@ pub struct Port {
     fresh: bool,
     /// When it was last asked whether the gateway lives.
     looked: Instant,
+    /// Since when an answer is ready for which the gateway was not woken.
+    unrung: Option<Instant>,
 }
 
 impl Port {
@@ -141,6 +149,10 @@ impl Port {
             }
             if head.closed.0.load(crate::sync::Ordering::Acquire) != 0 {
                 return Ok(Received::Closed);
+            }
+            if self.unrung.is_some() {
+                self.ring();
+                continue;
             }
             head.idle.0.announce();
             let news = head.slots[self.slot].is_waiting()
@@ -261,23 +273,40 @@ impl Port {
 
     /// Ends the answer; the request's slot belongs to the gateway again.
     ///
+    /// A sleeping gateway is not woken for each of several short requests in a
+    /// row: see [`COALESCE`].
+    ///
     /// # Errors
     /// [`ChannelError::Closed`] when the gateway has gone.
     pub fn end(&mut self, outcome: Outcome) -> Result<(), ChannelError> {
         self.put(Kind::End, outcome as u8, &[])?;
         self.slot = (self.slot + 1) % SLOTS;
-        self.flush();
+        self.publish();
+        let more =
+            self.memory.at::<ThreadHead>(layout::thread(self.thread)).slots[self.slot].is_waiting();
+        if !more || self.unrung.get_or_insert_with(Instant::now).elapsed() >= COALESCE {
+            self.ring();
+        }
         Ok(())
     }
 
     /// Shows the gateway what was put so far.
     pub fn flush(&mut self) {
-        let memory = &self.memory;
-        self.ring.publish(memory.at::<ThreadHead>(layout::thread(self.thread)));
-        let head = memory.at::<WorkerHead>(0);
+        self.publish();
+        self.ring();
+    }
+
+    fn publish(&self) {
+        self.ring.publish(self.memory.at::<ThreadHead>(layout::thread(self.thread)));
         let (word, bit) = (self.thread / 64, self.thread % 64);
-        head.done.0[word].fetch_or(1 << bit, crate::sync::Ordering::Release);
-        if head.gateway.0.rouse() {
+        let done = &self.memory.at::<WorkerHead>(0).done.0;
+        done[word].fetch_or(1 << bit, crate::sync::Ordering::Release);
+    }
+
+    /// Wakes the gateway if it sleeps.
+    fn ring(&mut self) {
+        self.unrung = None;
+        if self.memory.at::<WorkerHead>(0).gateway.0.rouse() {
             // The counter can't overflow in this universe, and nothing else fails.
             let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
         }

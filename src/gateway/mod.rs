@@ -114,6 +114,7 @@ impl Gateway {
         let pool = Pool::new(config.limits.queue, reports);
         let shelf = Shelf::new(config.limits.body_memory);
         park::serve(Rc::clone(&pool));
+        tokio::task::spawn_local(Rc::clone(&pool).pulse());
         let reporter = Rc::clone(&control);
         tokio::task::spawn_local(async move {
             while let Some(report) = reported.recv().await {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use flupd_channel::gateway::{Memory, Size, size};
 use flupd_channel::{ChannelError, Outcome};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
@@ -21,13 +22,16 @@ use super::seat::Seat;
 use crate::control::FromGateway;
 
 /// How many requests a seat has at most, the running one included.
-const DEPTH: usize = 4;
+const DEPTH: usize = 8;
 
 /// Nothing is staged behind a request that has been running for longer.
 const YOUNG: Duration = Duration::from_micros(500);
 
 /// After so many changes the wake-ups go out although the gateway is busy.
 const BATCH: u32 = 32;
+
+/// How long an answer can lie unseen behind which a long request runs.
+const PULSE: Duration = Duration::from_millis(1);
 
 /// The workers and the queue.
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub(super) struct Pool {
     health: Cell<Health>,
     to_wake: RefCell<Vec<Rc<Seat>>>,
     changes: Cell<u32>,
+    /// Has the gateway look once more soon after it has gone to sleep.
+    pulse: Notify,
     supervisor: UnboundedSender<FromGateway>,
 }
 
@@ -78,6 +84,7 @@ impl Pool {
             health: Cell::new(Health::Starting),
             to_wake: RefCell::default(),
             changes: Cell::new(0),
+            pulse: Notify::new(),
             supervisor,
         })
     }
@@ -451,6 +458,18 @@ impl Pool {
             self.scan();
         }
         self.wake();
+        if self.workers.borrow().values().any(|w| w.seats.iter().any(|seat| seat.depth() > 1)) {
+            self.pulse.notify_one();
+        }
+    }
+
+    /// Looks at least once in each [`PULSE`] while requests are staged behind
+    /// others: their worker may have answered one and not said so yet.
+    pub(super) async fn pulse(self: Rc<Self>) {
+        loop {
+            self.pulse.notified().await;
+            tokio::time::sleep(PULSE).await;
+        }
     }
 
     /// The gateway is awake again.
