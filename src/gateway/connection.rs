@@ -5,15 +5,15 @@
 //! requests go out, and the client's end is seen while the app works.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use flupd_channel::gateway::Shelf;
-use tokio::io::Interest;
-use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Sleep};
 use tracing::{debug, info, warn};
 
@@ -21,11 +21,14 @@ use super::dialect::{Dialect, Event};
 use super::exchange::Exchange;
 use super::linger::linger;
 use super::open::{Handled, Open, Stage, handle};
+use super::park;
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::relay::{Relay, Relayed};
 use super::spool::Extra;
+use super::stopping::Stopping;
 use super::stream::Stream;
+use super::wake::Wake;
 use crate::config::{GatewayConfig, Protocol};
 
 /// How much is read at once, in bytes.
@@ -48,6 +51,18 @@ enum Close {
     Drop,
 }
 
+/// What a wait has ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    /// An answer has a new part, the socket takes more, or flupd is stopping.
+    Woken,
+    /// Something has arrived.
+    Readable,
+    /// The peer has closed its socket wholly.
+    HungUp,
+    Alarm,
+}
+
 /// What a connection shares with all others.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -57,6 +72,7 @@ pub(super) struct Shared {
     pub(super) buffers: RefCell<Vec<Vec<u8>>>,
     /// Where large bodies are received.
     pub(super) shelf: Shelf,
+    pub(super) stopping: Stopping,
 }
 
 /// One connection.
@@ -64,12 +80,11 @@ pub(super) struct Connection {
     stream: Stream,
     dialect: Dialect,
     shared: Rc<Shared>,
-    stopping: watch::Receiver<bool>,
     peer: String,
     out: BytesMut,
     open: Vec<Open>,
     /// An answer has a new part.
-    wake: Rc<Notify>,
+    wake: Rc<Wake>,
     /// The peer sends no more; it may still read.
     input_ended: bool,
     /// The connection ends with the requests that are open.
@@ -84,6 +99,8 @@ pub(super) struct Connection {
     last_read: Instant,
     last_write: Instant,
     alarm: Pin<Box<Sleep>>,
+    /// Whether the alarm knows this task.
+    armed: bool,
 }
 
 impl Connection {
@@ -93,19 +110,18 @@ impl Connection {
         protocol: Protocol,
         peer: String,
         shared: Rc<Shared>,
-        stopping: watch::Receiver<bool>,
     ) -> Self {
-        let now = Instant::now();
+        let now = park::now();
+        let wake = shared.stopping.watched();
         Self {
             dialect: Dialect::new(protocol, &shared.config),
             alarm: Box::pin(tokio::time::sleep_until(now + shared.config.timeouts.read)),
             stream,
             shared,
-            stopping,
             peer,
             out: BytesMut::new(),
             open: Vec::new(),
-            wake: Rc::new(Notify::new()),
+            wake,
             input_ended: false,
             closing: false,
             cut: false,
@@ -114,6 +130,7 @@ impl Connection {
             served: false,
             last_read: now,
             last_write: now,
+            armed: false,
         }
     }
 
@@ -154,7 +171,7 @@ impl Connection {
     /// over.
     async fn read(&mut self) -> io::Result<Option<Close>> {
         if let Some((body, more)) = self.receive_body()? {
-            self.last_read = Instant::now();
+            self.last_read = park::now();
             if body == 0 {
                 return Ok(self.input_end());
             }
@@ -165,7 +182,7 @@ impl Connection {
         let read = self.stream.try_read(&mut buffer);
         let understood = match read {
             Ok(Some(1..)) => {
-                self.last_read = Instant::now();
+                self.last_read = park::now();
                 self.hear(&buffer).await
             }
             _ => true,
@@ -314,7 +331,7 @@ impl Connection {
         self.served = true;
         self.closing |= !open.keep || !whole;
         self.cut |= !whole;
-        self.last_write = Instant::now();
+        self.last_write = park::now();
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -326,7 +343,7 @@ impl Connection {
             self.out.advance(written);
             self.blocked = !self.out.is_empty();
             if written > 0 {
-                self.last_write = Instant::now();
+                self.last_write = park::now();
             }
             if self.blocked {
                 return Ok(());
@@ -343,7 +360,7 @@ impl Connection {
             return None;
         }
         let over = if self.open.is_empty() {
-            let leaves = *self.stopping.borrow() && self.served && self.dialect.is_idle();
+            let leaves = self.shared.stopping.is_set() && self.served && self.dialect.is_idle();
             self.closing || self.input_ended || self.dialect.wants_close() || leaves
         } else {
             // What has not arrived whole never will.
@@ -367,34 +384,42 @@ impl Connection {
         if let Some(deadline) = self.deadline()
             && deadline < self.alarm.deadline()
         {
-            self.alarm.as_mut().reset(deadline);
+            self.set_alarm(deadline);
         }
-        let interest = match (reading, writing) {
-            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
-            (true, false) => Some(Interest::READABLE),
-            (false, true) => Some(Interest::WRITABLE),
-            (false, false) => None,
-        };
-        let ready = async {
-            match interest {
-                Some(interest) => {
-                    self.stream.ready(interest).await.map(|ready| ready.is_readable())
-                }
-                None => self.stream.hung_up().await.map(|()| false),
+        let event = poll_fn(|context| {
+            if self.wake.poll(context) {
+                return Poll::Ready(Ok(Waited::Woken));
             }
-        };
-        let readable = tokio::select! {
-            biased;
-            () = self.wake.notified() => return Ok(None),
-            readable = ready => readable?,
-            _ = self.stopping.changed() => return Ok(None),
-            () = self.alarm.as_mut() => return Ok(self.too_late()),
-        };
-        match interest {
-            None => Ok(Some(Close::Drop)),
-            Some(_) if reading && readable => self.read().await,
-            Some(_) => Ok(None),
+            if reading && self.stream.poll_readable(context)?.is_ready() {
+                return Poll::Ready(Ok(Waited::Readable));
+            }
+            if writing && self.stream.poll_writable(context)?.is_ready() {
+                return Poll::Ready(Ok(Waited::Woken));
+            }
+            if !reading && !writing && self.stream.poll_hung_up(context)?.is_ready() {
+                return Poll::Ready(Ok(Waited::HungUp));
+            }
+            // Once polled, the timer wakes the task by itself.
+            if self.alarm.is_elapsed()
+                || !std::mem::replace(&mut self.armed, true)
+                    && self.alarm.as_mut().poll(context).is_ready()
+            {
+                return Poll::Ready(Ok(Waited::Alarm));
+            }
+            Poll::Pending
+        });
+        match event.await {
+            Ok(Waited::Woken) => Ok(None),
+            Ok(Waited::Readable) => self.read().await,
+            Ok(Waited::HungUp) => Ok(Some(Close::Drop)),
+            Ok(Waited::Alarm) => Ok(self.too_late()),
+            Err(error) => Err(error),
         }
+    }
+
+    fn set_alarm(&mut self, deadline: Instant) {
+        self.alarm.as_mut().reset(deadline);
+        self.armed = false;
     }
 
     /// Until when the peer has to do something; `None` while it is our turn.
@@ -406,7 +431,7 @@ impl Connection {
             Some(self.last_read + timeouts.read)
         } else if !self.open.is_empty() {
             None
-        } else if *self.stopping.borrow() {
+        } else if self.shared.stopping.is_set() {
             Some(self.last_read.max(self.last_write) + STOPPING_PATIENCE)
         } else if self.served {
             Some(self.last_write + timeouts.keep)
@@ -421,7 +446,7 @@ impl Connection {
         let now = Instant::now();
         let deadline = self.deadline();
         let next = deadline.filter(|&deadline| deadline > now);
-        self.alarm.as_mut().reset(next.unwrap_or(now + self.shared.config.timeouts.keep));
+        self.set_alarm(next.unwrap_or(now + self.shared.config.timeouts.keep));
         if deadline.is_none() || next.is_some() {
             return None;
         }

@@ -13,11 +13,10 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use tokio::sync::Notify;
-
 use super::refusal::Refusal;
 use super::request::Request;
 use super::seat::Seat;
+use super::wake::Wake;
 
 /// How much error text may wait for the head, in bytes. What is past that is in
 /// flupd's own log only.
@@ -50,22 +49,22 @@ pub(super) struct Exchange {
     cancelled: Cell<bool>,
     /// Error text that came before the head: some web servers take none there.
     early: RefCell<Vec<u8>>,
-    connection: Rc<Notify>,
+    connection: Rc<Wake>,
 }
 
 impl Exchange {
     /// A request that waits for its answer; `connection` is notified when there
     /// is something to take.
-    pub(super) fn new(request: Request, connection: Rc<Notify>) -> Rc<Self> {
+    pub(super) fn new(request: Request, connection: Rc<Wake>) -> Rc<Self> {
         Rc::new(Self::at(Place::Waiting, Some(request), connection))
     }
 
     /// A request that is answered with a refusal.
-    pub(super) fn refused(refusal: Refusal, connection: Rc<Notify>) -> Rc<Self> {
+    pub(super) fn refused(refusal: Refusal, connection: Rc<Wake>) -> Rc<Self> {
         Rc::new(Self::at(Place::Refused(refusal), None, connection))
     }
 
-    fn at(place: Place, request: Option<Request>, connection: Rc<Notify>) -> Self {
+    fn at(place: Place, request: Option<Request>, connection: Rc<Wake>) -> Self {
         Self {
             request,
             attempts: Cell::new(0),
@@ -95,7 +94,7 @@ impl Exchange {
 
     /// There is something to take.
     pub(super) fn news(&self) {
-        self.connection.notify_one();
+        self.connection.notify();
     }
 
     /// The connection has taken a part of the head.

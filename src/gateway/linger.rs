@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use tokio::io::Interest;
-
 use super::stream::Stream;
 
 /// The longest wait for the peer's next byte.
@@ -25,7 +23,7 @@ pub(super) async fn linger(stream: &Stream) {
                 Ok(Some(0)) | Err(_) => return,
                 Ok(Some(_)) => {}
                 Ok(None) => {
-                    let ready = stream.ready(Interest::READABLE);
+                    let ready = stream.readable();
                     if !matches!(tokio::time::timeout(SILENCE, ready).await, Ok(Ok(_))) {
                         return;
                     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::net::AddressFamily;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use super::connection::{Connection, Shared};
@@ -120,22 +120,20 @@ pub(super) async fn run(
     config: ListenerConfig,
     shared: Rc<Shared>,
     admission: Rc<Admission>,
-    stopping: watch::Receiver<bool>,
 ) {
-    let mut stop = stopping.clone();
     loop {
         admission.room().await;
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stopping| *stopping) => return,
+            () = shared.stopping.wait() => return,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (shared, stopping) = (Rc::clone(&shared), stopping.clone());
+                let shared = Rc::clone(&shared);
                 let admitted = admission.enter();
                 let peer = format!("{peer} on {}", config.address);
-                let connection = Connection::new(stream, config.protocol, peer, shared, stopping);
+                let connection = Connection::new(stream, config.protocol, peer, shared);
                 tokio::task::spawn_local(async move {
                     connection.run().await;
                     drop(admitted);

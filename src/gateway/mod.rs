@@ -21,7 +21,9 @@ mod request;
 mod schedule;
 mod seat;
 mod spool;
+mod stopping;
 mod stream;
+mod wake;
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
@@ -32,7 +34,7 @@ use anyhow::{Context, bail};
 use flupd_channel::ChannelError;
 use flupd_channel::gateway::{Bell, Shelf};
 use tokio::runtime::LocalOptions;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
@@ -40,6 +42,7 @@ use self::connection::Shared;
 use self::listener::{Admission, Listener};
 use self::pool::Pool;
 use self::seat::Seat;
+use self::stopping::Stopping;
 use crate::config::GatewayConfig;
 use crate::control::{Control, FromGateway, ToGateway};
 use crate::observe::log;
@@ -95,7 +98,6 @@ struct Gateway {
     control: Rc<Control>,
     shared: Rc<Shared>,
     admission: Rc<Admission>,
-    stopping: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
 }
 
@@ -112,6 +114,7 @@ impl Gateway {
     fn new(config: GatewayConfig, control: Rc<Control>) -> Self {
         let (reports, mut reported) = mpsc::unbounded_channel::<FromGateway>();
         let pool = Pool::new(config.limits.queue, reports);
+        let stopping = Stopping::default();
         let shelf = Shelf::new(config.limits.body_memory);
         park::serve(Rc::clone(&pool));
         tokio::task::spawn_local(Rc::clone(&pool).pulse());
@@ -129,9 +132,8 @@ impl Gateway {
         let connections = fds.saturating_sub(config.concurrency + RESERVED_FDS) / 2;
         Self {
             control,
-            shared: Rc::new(Shared { config, pool, buffers: RefCell::default(), shelf }),
+            shared: Rc::new(Shared { config, pool, buffers: RefCell::default(), shelf, stopping }),
             admission: Admission::new(connections.max(16)),
-            stopping: watch::Sender::new(false),
             listeners: Vec::new(),
         }
     }
@@ -149,7 +151,6 @@ impl Gateway {
                 config.clone(),
                 Rc::clone(&self.shared),
                 Rc::clone(&self.admission),
-                self.stopping.subscribe(),
             )));
         }
         Ok(())
@@ -202,7 +203,7 @@ impl Gateway {
 
     /// Finishes what was begun.
     async fn drain(mut self) {
-        self.stopping.send_replace(true);
+        self.shared.stopping.set();
         // The listeners first take what the kernel has accepted already.
         for listener in self.listeners.drain(..) {
             if let Err(error) = listener.await {

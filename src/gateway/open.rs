@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use flupd_channel::gateway::Shelf;
-use tokio::sync::Notify;
 use tracing::warn;
 
 use super::dialect::Event;
 use super::exchange::Exchange;
 use super::refusal::Refusal;
 use super::request::Assembly;
+use super::wake::Wake;
 use crate::config::Limits;
 
 /// A request that is open on the connection.
@@ -52,9 +52,9 @@ impl Open {
     }
 
     /// Answers it without the app; what still comes of it is ignored.
-    pub(super) fn refuse(&mut self, refusal: Refusal, wake: &Rc<Notify>) {
+    pub(super) fn refuse(&mut self, refusal: Refusal, wake: &Rc<Wake>) {
         warn!(why = refusal.why, status = refusal.status, "request refused");
-        wake.notify_one();
+        wake.notify();
         self.stage = Stage::Answering(Exchange::refused(refusal, Rc::clone(wake)));
     }
 }
@@ -65,7 +65,7 @@ pub(super) fn handle(
     event: Event<'_>,
     limits: &Limits,
     shelf: &Shelf,
-    wake: &Rc<Notify>,
+    wake: &Rc<Wake>,
 ) -> Handled {
     let id = match event {
         Event::Begin { id, keep } => {

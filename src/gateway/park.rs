@@ -3,13 +3,31 @@
 //! All work of a turn is done when the runtime parks: that is when wake-ups go
 //! out together, and when workers have to begin to ring.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+
+use tokio::time::Instant;
 
 use super::pool::Pool;
 
 thread_local! {
     static POOL: RefCell<Option<Rc<Pool>>> = const { RefCell::new(None) };
+    static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// The time at which this turn began: asking the clock for each step would cost
+/// more than many a step.
+pub(super) fn now() -> Instant {
+    NOW.get().unwrap_or_else(|| {
+        let now = Instant::now();
+        NOW.set(Some(now));
+        now
+    })
+}
+
+/// A new turn begins: the clock is asked again.
+pub(super) fn forget_time() {
+    NOW.set(None);
 }
 
 /// From now on the sleeps of this thread serve this pool.
@@ -24,5 +42,6 @@ pub(super) fn before_sleep() {
 
 /// The runtime's hook after it was woken.
 pub(super) fn after_sleep() {
+    forget_time();
     POOL.with_borrow(|pool| pool.iter().for_each(|pool| pool.after_sleep()));
 }

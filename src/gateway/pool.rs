@@ -8,7 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flupd_channel::gateway::{Memory, Size, size};
 use flupd_channel::{ChannelError, Outcome};
@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
 use super::exchange::{Exchange, Place};
+use super::park;
 use super::refusal::Refusal;
 use super::seat::Seat;
 use crate::control::FromGateway;
@@ -319,7 +320,7 @@ impl Pool {
             }
         }
         if seat.depth() == 0
-            && let Some(stolen) = self.steal()
+            && let Some(stolen) = self.steal(seat)
         {
             self.stage(seat, stolen);
         }
@@ -332,12 +333,14 @@ impl Pool {
         }
     }
 
-    /// A request that waits behind another one, where that has run longest.
-    fn steal(&self) -> Option<Rc<Exchange>> {
+    /// A request that waits behind another one, where that has run longest. It
+    /// only moves within its process if that one runs for long already: two
+    /// short ones would only contend for the interpreter.
+    fn steal(&self, thief: &Seat) -> Option<Rc<Exchange>> {
         let workers = self.workers.borrow();
         let waiting = workers.values().flat_map(|w| &w.seats).filter(|seat| seat.depth() > 1);
-        let now = Instant::now();
-        waiting.max_by_key(|seat| seat.running_for(now))?.take_back()
+        let free = waiting.filter(|seat| thief.load() == 0 || seat.running_for() >= YOUNG);
+        free.max_by_key(|seat| seat.running_for())?.take_back()
     }
 
     /// Gives what is queued to the seats that have room for it.
@@ -353,34 +356,53 @@ impl Pool {
         }
     }
 
-    /// Finds a seat for a request: an idle one, else behind a young one.
+    /// Finds a seat for a request: one in an idle process; else behind a young
+    /// request, whose thread then goes on without a wake-up and without another
+    /// one that contends for its interpreter; else an idle one anywhere.
     fn seat(&self, exchange: &Rc<Exchange>) -> bool {
-        let seat = match self.pick_idle() {
-            Some(seat) => seat,
-            None => match self.pick_young() {
-                Some(seat) if fits(&seat, exchange) => seat,
-                _ => return false,
-            },
-        };
-        self.stage(&seat, Rc::clone(exchange));
-        true
+        let seat = self
+            .pick_idle(true)
+            .or_else(|| self.pick_young(exchange).or_else(|| self.pick_idle(false)));
+        seat.inspect(|seat| self.stage(seat, Rc::clone(exchange))).is_some()
     }
 
-    /// An idle seat, of the worker with the fewest requests inside; the last
-    /// used of those, whose caches are warm. It leaves the idle list.
-    fn pick_idle(&self) -> Option<Rc<Seat>> {
+    /// An idle seat, of the worker with the fewest requests inside, or with none;
+    /// the last used of those, whose caches are warm. It leaves the idle list.
+    fn pick_idle(&self, without_load: bool) -> Option<Rc<Seat>> {
         let mut idle = self.idle.borrow_mut();
-        let (at, _) = idle.iter().enumerate().rev().min_by_key(|(_, seat)| seat.load())?;
-        Some(idle.remove(at))
+        let (at, seat) = idle.iter().enumerate().rev().min_by_key(|(_, seat)| seat.load())?;
+        let taken = !without_load || seat.load() == 0;
+        taken.then(|| idle.remove(at))
     }
 
     /// The shallowest seat whose request in front has not run for long.
-    fn pick_young(&self) -> Option<Rc<Seat>> {
-        let (workers, now) = (self.workers.borrow(), Instant::now());
+    fn pick_young(&self, exchange: &Exchange) -> Option<Rc<Seat>> {
+        let workers = self.workers.borrow();
         let seats = workers.values().flat_map(|w| &w.seats);
-        let with_room = seats.filter(|seat| seat.open.get() && seat.depth() < DEPTH);
-        let young = with_room.filter(|seat| seat.running_for(now) < YOUNG);
-        young.min_by_key(|seat| seat.depth()).cloned()
+        let room = |seat: &&Rc<Seat>| {
+            let depth = seat.depth();
+            (1..DEPTH).contains(&depth) && seat.open.get() && seat.running_for() < YOUNG
+        };
+        let seat = seats.filter(room).min_by_key(|seat| seat.depth())?;
+        fits(seat, exchange).then(|| Rc::clone(seat))
+    }
+
+    /// Moves what waits behind long requests to idle seats.
+    fn widen(&self) {
+        let stuck = |seat: &Rc<Seat>| seat.depth() > 1 && seat.running_for() >= YOUNG;
+        while !self.idle.borrow().is_empty() {
+            let workers = self.workers.borrow();
+            let mut seats = workers.values().flat_map(|w| &w.seats);
+            let Some(stolen) = seats.find(|seat| stuck(seat)).and_then(|seat| seat.take_back())
+            else {
+                return;
+            };
+            drop(workers);
+            match self.pick_idle(false) {
+                Some(seat) => self.stage(&seat, stolen),
+                None => return self.queue.borrow_mut().push_front(stolen),
+            }
+        }
     }
 
     fn stage(&self, seat: &Rc<Seat>, exchange: Rc<Exchange>) {
@@ -441,6 +463,7 @@ impl Pool {
         let changes = self.changes.get() + 1;
         self.changes.set(changes);
         if changes >= BATCH {
+            park::forget_time();
             self.wake();
             self.scan();
         }
@@ -464,11 +487,13 @@ impl Pool {
     }
 
     /// Looks at least once in each [`PULSE`] while requests are staged behind
-    /// others: their worker may have answered one and not said so yet.
+    /// others: their worker may have answered one and not said so yet, or the one
+    /// in front may turn out to be long.
     pub(super) async fn pulse(self: Rc<Self>) {
         loop {
             self.pulse.notified().await;
             tokio::time::sleep(PULSE).await;
+            self.widen();
         }
     }
 

@@ -5,13 +5,15 @@ use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flupd_channel::gateway::{Port, Replies, Reply, Taken};
 use flupd_channel::{ChannelError, LogLevel, Outcome};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::exchange::{Exchange, Place};
+use super::park;
 
 /// An app thread.
 #[derive(Debug)]
@@ -71,8 +73,8 @@ impl Seat {
     }
 
     /// How long the request in front has been there.
-    pub(super) fn running_for(&self, now: Instant) -> Duration {
-        self.since.get().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    pub(super) fn running_for(&self) -> Duration {
+        self.since.get().map_or(Duration::ZERO, |since| park::now().duration_since(since))
     }
 
     /// Stages a request behind those that are there; `true` if the thread has to
@@ -87,7 +89,7 @@ impl Seat {
         exchange.put(Place::Seated(Rc::clone(self)));
         let mut staged = self.staged.borrow_mut();
         if staged.is_empty() {
-            self.since.set(Some(Instant::now()));
+            self.since.set(Some(park::now()));
         }
         staged.push_back(exchange);
         self.load.set(self.load.get() + 1);
@@ -131,7 +133,7 @@ impl Seat {
         let over = staged.pop_front();
         self.blocked.set(false);
         self.load.set(self.load.get().saturating_sub(1));
-        self.since.set((!staged.is_empty()).then(Instant::now));
+        self.since.set((!staged.is_empty()).then(park::now));
         if staged.front().is_some_and(|next| next.is_cancelled()) {
             self.port.borrow().cancel();
         }

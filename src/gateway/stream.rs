@@ -2,12 +2,13 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll};
 
 use rustix::buffer::spare_capacity as spare;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
-use tokio::io::{Interest, Ready};
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connection to a web server.
@@ -69,9 +70,9 @@ impl Stream {
         let _ = each!(self, s => s.try_io(interest, forget));
     }
 
-    /// Waits until one of the interests can be served.
-    pub(super) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        each!(self, s => s.ready(interest).await)
+    /// Waits until something may have arrived, or the end.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        each!(self, s => s.readable().await)
     }
 
     /// Whether the peer has closed its socket wholly, as opposed to only its
@@ -87,13 +88,26 @@ impl Stream {
             && socket.iter().any(|s| s.revents().intersects(PollFlags::HUP | PollFlags::ERR))
     }
 
-    /// Waits until [`Stream::is_hung_up`].
-    pub(super) async fn hung_up(&self) -> io::Result<()> {
-        while !self.ready(Interest::WRITABLE).await?.is_write_closed() {
+    /// Whether something may have arrived, or the end; else the task is woken.
+    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, s => s.poll_read_ready(context))
+    }
+
+    /// Whether something may fit; else the task is woken.
+    pub(super) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, s => s.poll_write_ready(context))
+    }
+
+    /// Whether [`Stream::is_hung_up`]; else the task is woken when it is.
+    pub(super) fn poll_hung_up(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.poll_writable(context)?.is_ready() {
+            if self.is_hung_up() {
+                return Poll::Ready(Ok(()));
+            }
             // Writable says nothing: only news shall wake us.
             self.forget(Interest::WRITABLE);
         }
-        Ok(())
+        Poll::Pending
     }
 
     /// Says that no more will be written.
