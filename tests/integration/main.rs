@@ -18,6 +18,7 @@ mod interpreters;
 mod limits;
 mod listeners;
 mod logs;
+mod preload;
 mod raw_fastcgi;
 mod raw_scgi;
 mod request_command;
