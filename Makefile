@@ -44,8 +44,9 @@ bench: bench-packages $(BENCH_VENV)/.stamp build ## flupd beside its peers behin
 bench-readme: ## the README's table from the last `make bench`
 	@$(PYTHON) benches/main.py --readme
 
-bench-micro: cargo ## micro-benchmarks: the codecs, and one WSGI call
-	$(CARGO) bench --bench codecs --bench wsgi_call
+bench-micro: cargo ## micro-benchmarks: the codecs, and the WSGI call alone
+	$(CARGO) build --release --package flupd-worker
+	PYTHON=$(PYTHON) $(CARGO) bench --bench codecs --bench wsgi_call
 
 install: build ## put flupd under PREFIX (/usr/local)
 	install -D -m 755 target/release/flupd $(DESTDIR)$(PREFIX)/bin/flupd

@@ -39,6 +39,14 @@ class Figures:
     def labels(self, workload):
         return list(self.rounds.get(workload, {}))
 
+    def failed(self, workload):
+        """How many requests got no answer, where there were any: {label: count}."""
+        counts = {
+            label: sum(one.get("errors", 0) + one.get("unanswered", 0) for one in rounds)
+            for label, rounds in self.rounds.get(workload, {}).items()
+        }
+        return {label: count for label, count in counts.items() if count}
+
     def foreign(self, workload):
         """How many CPUs other programs kept busy, over all rounds of a workload."""
         rounds = self.rounds.get(workload, {}).values()

@@ -36,7 +36,9 @@ class Wrk:
         said = run(command + [f"http://127.0.0.1:{target.port}{self.page}"])
         if "Non-2xx" in said:
             raise Failed(f"not every answer was good:\n{said}")
+        errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
         return {
+            "errors": sum(map(int, errors.groups())) if errors else 0,
             "requests": int(re.search(r"(\d+) requests in", said)[1]),
             "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]),
             "p50": milliseconds(re.search(r"^\s+50%\s+(\S+)", said, re.M)[1]),
@@ -66,8 +68,9 @@ class Direct:
 class Open:
     """Requests at a fixed rate through nginx, whether or not the server keeps up.
 
-    They come independently of each other (Poisson), or evenly spaced. Of them `share` per cent go to `slow`. Latencies are of the others, from the
-    moment each was due.
+    They come independently of each other (Poisson), or evenly spaced. Of them
+    `share` per cent go to `slow`. Latencies are of the others, from the moment
+    each was due.
     """
 
     page: str

@@ -16,7 +16,7 @@ def describe(tools, rounds, seconds, quick):
         "command": "make bench QUICK=1" if quick else "make bench",
         "date": time.strftime("%Y-%m-%d"),
         "cpu": f"{os.cpu_count()} CPUs, {processor()}",
-        "kernel": f"Linux {platform.release()}",
+        "kernel": f"Linux {'.'.join(platform.release().split('.')[:2])}",
         "versions": versions(tools),
         "rounds": rounds,
         "seconds": seconds,
@@ -36,7 +36,7 @@ def versions(tools):
     listed = run(tools.python, "-m", "pip", "list", "--disable-pip-version-check", "--format", "freeze")
     peers = [line.replace("==", " ") for line in listed.splitlines()]
     names = ("bjoern", "Django", "Flask", "flup", "granian", "gunicorn", "uWSGI")
-    own = first(r"(\S+)$", tools.flupd, "--version")
+    own = first(r"flupd (\S+)", tools.flupd, "--version")
     return [f"flupd {own}", f"Python {python}", f"nginx {nginx}"] + [p for p in peers if p.split()[0] in names]
 
 

@@ -35,7 +35,9 @@ def main():
     parser.add_argument("--peers", help="only these peers, with commas between")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=int, help="length of a round")
-    parser.add_argument("--readme", action="store_true", help="measure nothing: print the README's part from the last run")
+    parser.add_argument(
+        "--readme", action="store_true", help="measure nothing: print the README's part from the last run"
+    )
     options = parser.parse_args()
 
     results = options.output / "results.json"
@@ -47,7 +49,7 @@ def main():
     results.write_text(figures.to_json())
     (options.output / "report.md").write_text(report.markdown(figures))
     (options.output / "report.svg").write_text(chart.svg(figures))
-    print(report.goals(figures))
+    print(report.goals(figures, only_measured=bool(options.only)))
     print(f"The whole report: {options.output}/report.md, report.svg, results.json")
 
 

@@ -57,7 +57,7 @@ def start(tools, rounds, quick, say):
 def able(tools, size, quick):
     """The servers that this build has, and that come in this size."""
     names = [name for name in SERVERS if peers.runs(name, tools) and (size.workers == 1 or name not in SINGLE)]
-    return [name for name in names if name.startswith("flupd") or name == "uWSGI"] if quick else names
+    return [name for name in names if name.startswith("flupd")] if quick else names
 
 
 def first_answer(tools, peer):

@@ -6,7 +6,14 @@ from goals import GOALS
 from workloads import WORKLOADS
 
 MARKS = {True: "met", False: "**missed**", None: ""}
-HEADS = {"rate": "req/s", "cpu": "CPU-µs", "nginx": "nginx's CPU-µs", "p50": "p50 ms", "p99": "p99 ms", "max": "worst ms"}
+HEADS = {
+    "rate": "req/s",
+    "cpu": "CPU-µs",
+    "nginx": "nginx's CPU-µs",
+    "p50": "p50 ms",
+    "p99": "p99 ms",
+    "max": "worst ms",
+}
 # CPUs that other programs may keep busy without a word about it.
 QUIET = 0.1
 README_PEERS = ("flupd", "uWSGI", "granian", "bjoern", "gunicorn")
@@ -20,13 +27,17 @@ README_ROWS = {
     "django": "Django JSON, 2 x 1",
 }
 METHOD = """\
-- All servers of a table run at once; one at a time is loaded, in turn, round after round. A figure is the median of its rounds, with the
-  smallest and largest behind it. A ratio is taken round by round, between neighbours in time, and then the median.
+- All servers of a table run at once; one at a time is loaded, in turn, round after round. A figure is the median
+  of its rounds, with the smallest and largest behind it. A ratio is taken round by round, between neighbours in
+  time, and then the median.
 - CPU-µs is the user and system time of the server's whole process tree, ended children included, for each request.
-- The web server is nginx with one worker. It reaches every server by a unix socket and keeps its connections where the server can
-  (flupd by `fastcgi_keep_conn`, granian, bjoern and gunicorn's threads by HTTP keep-alive; uWSGI closes each). `wrk -t1 -c32` drives it, but for
-  the fixed rates and the direct ones, which flupd's own load generator (`benches/load`) drives. Fixed-rate latencies count from the time a request was due.
-- uWSGI runs with a master process and, with one thread, without `--enable-threads`: its fastest. "uWSGI" alone is uWSGI over FastCGI.
+- The web server is nginx with one worker. It reaches every server by a unix socket and keeps its connections where
+  the server can (flupd by `fastcgi_keep_conn`; granian, bjoern and gunicorn's threads by HTTP keep-alive; uWSGI
+  closes each; flup is asked to, as stock nginx does, but for "flup kept").
+- `wrk -t1 -c32` drives it. Fixed rates and direct connections are the work of flupd's own load generator,
+  `benches/load`. Latencies at a fixed rate count from the time a request was due.
+- uWSGI runs with a master process and, with one thread, without `--enable-threads`: its fastest. "uWSGI" alone is
+  uWSGI over FastCGI.
 """
 
 
@@ -51,9 +62,11 @@ def about(figures):
     return said + "\n"
 
 
-def goals(figures):
+def goals(figures, only_measured=False):
     lines = ["| goal | asked | measured | |", "|---|---|---|---|"]
     for goal in GOALS:
+        if only_measured and goal.met(figures) is None:
+            continue
         lines.append(f"| {goal.text} | {goal.asked()} | {goal.measured(figures)} | {MARKS[goal.met(figures)]} |")
     return "\n".join(lines) + "\n"
 
@@ -70,6 +83,8 @@ def table(figures, workload):
             ratio = figures.ratio(workload.name, figure, "flupd", label)
             cells.append("" if label == "flupd" or not ratio else f"{spread(ratio)} x")
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    for label, count in figures.failed(workload.name).items():
+        lines += ["", f"{label}: {count} requests failed or were not answered in time."]
     foreign = figures.foreign(workload.name)
     if foreign.middle > QUIET:
         lines += ["", f"Other programs kept {spread(foreign)} CPUs busy meanwhile."]

@@ -65,4 +65,3 @@ def machine():
     """Seconds: all CPUs' work, that of this program and the load it ran, and the clock."""
     times = os.times()
     return measure.busy_seconds(), sum(times[:4]), time.monotonic()
-
