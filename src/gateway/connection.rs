@@ -6,25 +6,25 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use flupd_channel::gateway::Shelf;
 use tokio::time::{Instant, Sleep};
 use tracing::{debug, info, warn};
 
 use super::dialect::{Dialect, Event};
 use super::exchange::Exchange;
+use super::line::{Line, Relayed};
 use super::linger::linger;
 use super::open::{Handled, Open, Stage, handle};
 use super::park;
 use super::pool::Pool;
 use super::refusal::Refusal;
-use super::relay::{Relay, Relayed};
 use super::spool::Extra;
 use super::stopping::Stopping;
 use super::stream::Stream;
@@ -77,11 +77,10 @@ pub(super) struct Shared {
 
 /// One connection.
 pub(super) struct Connection {
-    stream: Stream,
-    dialect: Dialect,
+    stream: Rc<Stream>,
+    line: Rc<RefCell<Line>>,
     shared: Rc<Shared>,
     peer: String,
-    out: BytesMut,
     open: Vec<Open>,
     /// An answer has a new part.
     wake: Rc<Wake>,
@@ -91,13 +90,10 @@ pub(super) struct Connection {
     closing: bool,
     /// An answer was cut: no web server may take it for complete.
     cut: bool,
-    /// The socket has not taken all that was to be written.
-    blocked: bool,
     /// The request that began last has arrived whole: nothing more is to come.
     whole: bool,
     served: bool,
     last_read: Instant,
-    last_write: Instant,
     alarm: Pin<Box<Sleep>>,
     /// Whether the alarm knows this task.
     armed: bool,
@@ -113,23 +109,30 @@ impl Connection {
     ) -> Self {
         let now = park::now();
         let wake = shared.stopping.watched();
-        Self {
+        let stream = Rc::new(stream);
+        let line = Line {
+            stream: Rc::clone(&stream),
             dialect: Dialect::new(protocol, &shared.config),
+            out: BytesMut::new(),
+            blocked: false,
+            last_write: now,
+            pool: Rc::clone(&shared.pool),
+            bound: shared.config.limits.response_memory,
+        };
+        Self {
+            line: Rc::new(RefCell::new(line)),
             alarm: Box::pin(tokio::time::sleep_until(now + shared.config.timeouts.read)),
             stream,
             shared,
             peer,
-            out: BytesMut::new(),
             open: Vec::new(),
             wake,
             input_ended: false,
             closing: false,
             cut: false,
-            blocked: false,
             whole: false,
             served: false,
             last_read: now,
-            last_write: now,
             armed: false,
         }
     }
@@ -205,7 +208,7 @@ impl Connection {
     /// to where it is gathered. `None` if there are none such; else how many, and
     /// what followed them.
     fn receive_body(&mut self) -> io::Result<Option<(usize, Vec<u8>)>> {
-        let (id, expected) = self.dialect.expected_body();
+        let (id, expected) = self.line.borrow().dialect.expected_body();
         if expected < DIRECT {
             return Ok(None);
         }
@@ -215,14 +218,18 @@ impl Connection {
         let Some((body, more)) = assembly.receive(&self.stream, expected, &mut extra)? else {
             return Ok(None);
         };
-        self.dialect.received_body(body);
+        self.line.borrow_mut().dialect.received_body(body);
         Ok(Some((body, extra.get(..more).unwrap_or_default().to_vec())))
     }
 
     /// Decodes all of `input`; `false` when the peer broke the protocol.
     async fn hear(&mut self, mut input: &[u8]) -> bool {
         while !self.closing || self.is_receiving() {
-            let (used, event) = match self.dialect.decode(input, &mut self.out) {
+            let decoded = {
+                let Line { dialect, out, .. } = &mut *self.line.borrow_mut();
+                dialect.decode(input, out)
+            };
+            let (used, event) = match decoded {
                 Ok(decoded) => decoded,
                 Err(error) => {
                     warn!(peer = self.peer, %error, "connection closed: the peer broke FastCGI");
@@ -287,32 +294,20 @@ impl Connection {
         if let Stage::Answering(exchange) = &open.stage {
             self.shared.pool.cancel(exchange);
         }
-        self.dialect.end(&mut self.out, id);
+        let Line { dialect, out, .. } = &mut *self.line.borrow_mut();
+        dialect.end(out, id);
         self.closing |= !open.keep;
     }
 
     /// Takes from each open answer in turn, as long as there is room.
     fn collect(&mut self) -> io::Result<()> {
-        let bound = self.shared.config.limits.response_memory;
         let mut moved = true;
         while moved {
             moved = false;
             let mut at = 0;
             while let Some(Open { id, stage, .. }) = self.open.get(at) {
-                let id = *id;
                 let relayed = match stage {
-                    Stage::Answering(exchange) => {
-                        let exchange = Rc::clone(exchange);
-                        let mut relay = Relay {
-                            stream: &self.stream,
-                            dialect: &mut self.dialect,
-                            out: &mut self.out,
-                            pool: &self.shared.pool,
-                            blocked: &mut self.blocked,
-                            bound,
-                        };
-                        relay.relay(id, &exchange)?
-                    }
+                    Stage::Answering(exchange) => self.line.borrow_mut().relay(*id, exchange)?,
                     Stage::Begun | Stage::Receiving(_) => Relayed::Nothing,
                 };
                 moved |= relayed != Relayed::Nothing;
@@ -331,24 +326,18 @@ impl Connection {
         self.served = true;
         self.closing |= !open.keep || !whole;
         self.cut |= !whole;
-        self.last_write = park::now();
+        self.line.borrow_mut().last_write = park::now();
     }
 
     fn write(&mut self) -> io::Result<()> {
         if self.open.is_empty() && std::mem::take(&mut self.cut) {
-            self.dialect.cut(&mut self.out);
+            let Line { dialect, out, .. } = &mut *self.line.borrow_mut();
+            dialect.cut(out);
         }
-        while !self.out.is_empty() {
-            let written = self.stream.try_write(&[IoSlice::new(&self.out)])?;
-            self.out.advance(written);
-            self.blocked = !self.out.is_empty();
-            if written > 0 {
-                self.last_write = park::now();
-            }
-            if self.blocked {
+        while !self.line.borrow().out.is_empty() {
+            if !self.line.borrow_mut().write()? {
                 return Ok(());
             }
-            self.out.clear();
             self.collect()?;
         }
         Ok(())
@@ -356,12 +345,13 @@ impl Connection {
 
     /// Whether the connection is over, all being written.
     fn end(&self) -> Option<Close> {
-        if !self.out.is_empty() {
+        let line = self.line.borrow();
+        if !line.out.is_empty() {
             return None;
         }
         let over = if self.open.is_empty() {
-            let leaves = self.shared.stopping.is_set() && self.served && self.dialect.is_idle();
-            self.closing || self.input_ended || self.dialect.wants_close() || leaves
+            let leaves = self.shared.stopping.is_set() && self.served && line.dialect.is_idle();
+            self.closing || self.input_ended || line.dialect.wants_close() || leaves
         } else {
             // What has not arrived whole never will.
             self.input_ended && self.is_receiving()
@@ -377,9 +367,9 @@ impl Connection {
 
     /// Waits until something can go on; `Some` when the connection is over.
     async fn wait(&mut self) -> io::Result<Option<Close>> {
-        let writing = !self.out.is_empty();
+        let waiting = self.line.borrow().out.len();
+        let (writing, room) = (waiting > 0, waiting < self.shared.config.limits.response_memory);
         let wanted = !self.closing || self.is_receiving();
-        let room = self.out.len() < self.shared.config.limits.response_memory;
         let reading = !self.input_ended && wanted && room;
         if let Some(deadline) = self.deadline()
             && deadline < self.alarm.deadline()
@@ -424,17 +414,17 @@ impl Connection {
 
     /// Until when the peer has to do something; `None` while it is our turn.
     fn deadline(&self) -> Option<Instant> {
-        let timeouts = &self.shared.config.timeouts;
-        if !self.out.is_empty() {
-            Some(self.last_write + timeouts.write)
-        } else if self.is_receiving() || !self.dialect.is_idle() && self.open.is_empty() {
+        let (timeouts, line) = (&self.shared.config.timeouts, self.line.borrow());
+        if !line.out.is_empty() {
+            Some(line.last_write + timeouts.write)
+        } else if self.is_receiving() || !line.dialect.is_idle() && self.open.is_empty() {
             Some(self.last_read + timeouts.read)
         } else if !self.open.is_empty() {
             None
         } else if self.shared.stopping.is_set() {
-            Some(self.last_read.max(self.last_write) + STOPPING_PATIENCE)
+            Some(self.last_read.max(line.last_write) + STOPPING_PATIENCE)
         } else if self.served {
-            Some(self.last_write + timeouts.keep)
+            Some(line.last_write + timeouts.keep)
         } else {
             Some(self.last_read + timeouts.read)
         }
@@ -451,7 +441,7 @@ impl Connection {
             return None;
         }
         let timeouts = &self.shared.config.timeouts;
-        if !self.out.is_empty() {
+        if !self.line.borrow().out.is_empty() {
             let seconds = timeouts.write.as_secs();
             info!(peer = self.peer, seconds, "connection closed: the peer takes no answer");
             return Some(Close::Drop);

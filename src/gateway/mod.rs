@@ -3,12 +3,13 @@
 //!
 //! Life of a request: `listener` accepts → `connection` reads, its `dialect`
 //! decodes → `request` assembles, `spool` takes large bodies → `pool` stages
-//! it at a `seat` or queues it → the app thread answers into its ring → `relay`
+//! it at a `seat` or queues it → the app thread answers into its ring → `line`
 //! takes the answer → `outgoing` encodes and writes.
 
 mod connection;
 mod dialect;
 mod exchange;
+mod line;
 mod linger;
 mod listener;
 mod open;
@@ -16,7 +17,6 @@ mod outgoing;
 mod park;
 mod pool;
 mod refusal;
-mod relay;
 mod request;
 mod schedule;
 mod seat;

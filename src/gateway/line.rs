@@ -1,15 +1,17 @@
 //! Takes answers out of app threads' rings and puts them on a connection.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use flupd_channel::Outcome;
 use flupd_channel::gateway::Reply;
+use tokio::time::Instant;
 
 use super::dialect::Dialect;
 use super::exchange::{Exchange, Place};
 use super::outgoing::Outgoing;
+use super::park;
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::seat::Seat;
@@ -28,14 +30,18 @@ pub(super) enum Relayed {
     Cut,
 }
 
-/// Where answers go.
-pub(super) struct Relay<'c> {
-    pub(super) stream: &'c Stream,
-    pub(super) dialect: &'c mut Dialect,
-    pub(super) out: &'c mut BytesMut,
-    pub(super) pool: &'c Pool,
-    /// Whether the peer has not taken all of what was written before.
-    pub(super) blocked: &'c mut bool,
+/// The sending side of a connection.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) stream: Rc<Stream>,
+    pub(super) dialect: Dialect,
+    /// Encoded bytes that the socket has not taken.
+    pub(super) out: BytesMut,
+    /// Whether the socket has not taken all that was to be written.
+    pub(super) blocked: bool,
+    /// When it last took something.
+    pub(super) last_write: Instant,
+    pub(super) pool: Rc<Pool>,
     /// How much may wait for a slow peer, in bytes, while other requests wait
     /// for its app thread.
     pub(super) bound: usize,
@@ -44,7 +50,7 @@ pub(super) struct Relay<'c> {
 /// How much is taken for one write. What a slow peer leaves of it is copied.
 const WRITE: usize = 128 * 1024;
 
-impl Relay<'_> {
+impl Line {
     /// Takes what has arrived of one answer.
     ///
     /// # Errors
@@ -62,14 +68,34 @@ impl Relay<'_> {
         }
     }
 
+    /// Writes what waits, as far as the socket takes it; `true` when all is
+    /// written.
+    ///
+    /// # Errors
+    /// What the socket reports; the peer has gone then.
+    pub(super) fn write(&mut self) -> io::Result<bool> {
+        if !self.out.is_empty() {
+            let written = self.stream.try_write(&[IoSlice::new(&self.out)])?;
+            self.out.advance(written);
+            if written > 0 {
+                self.last_write = park::now();
+            }
+        }
+        self.blocked = !self.out.is_empty();
+        if !self.blocked {
+            self.out.clear();
+        }
+        Ok(!self.blocked)
+    }
+
     fn refuse(&mut self, id: u16, refusal: &Refusal) {
-        self.dialect.body(self.out, id, refusal.head().as_bytes());
-        self.dialect.body(self.out, id, refusal.body().as_bytes());
-        self.dialect.end(self.out, id);
+        self.dialect.body(&mut self.out, id, refusal.head().as_bytes());
+        self.dialect.body(&mut self.out, id, refusal.body().as_bytes());
+        self.dialect.end(&mut self.out, id);
     }
 
     fn take(&mut self, id: u16, exchange: &Rc<Exchange>, seat: &Rc<Seat>) -> io::Result<Relayed> {
-        let bound = match (*self.blocked, self.pool.is_pressed(seat)) {
+        let bound = match (self.blocked, self.pool.is_pressed(seat)) {
             (false, _) => WRITE,
             (true, true) => self.bound,
             (true, false) => {
@@ -79,7 +105,7 @@ impl Relay<'_> {
         };
         let port = seat.port();
         let mut replies = port.replies();
-        let mut out = Outgoing::new(self.out);
+        let mut out = Outgoing::new(&mut self.out);
         let is_fastcgi = self.dialect.is_fastcgi();
         let mut end = None;
         let broken = loop {
@@ -125,7 +151,7 @@ impl Relay<'_> {
             }
         };
         let taken = replies.taken();
-        let written = out.write(self.stream).map(|all| *self.blocked |= !all);
+        let written = out.write(&self.stream).map(|all| self.blocked |= !all);
         drop(port);
         seat.consume(taken);
         if let Some(error) = broken {
