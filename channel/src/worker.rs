@@ -75,6 +75,15 @@ pub enum Received {
     Closed,
 }
 
+/// What a gateway on the same thread has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pump {
+    /// Send what it can without waiting.
+    Flush,
+    /// Make room in the ring, waiting for the client if it must.
+    Room,
+}
+
 /// All ports of a worker.
 ///
 /// # Errors
@@ -107,6 +116,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<Vec<Port>> {
             fresh: false,
             looked: Instant::now(),
             unrung: None,
+            pump: None,
         })
         .collect())
 }
@@ -130,6 +140,8 @@ pub struct Port {
     looked: Instant,
     /// Since when an answer is ready for which the gateway was not woken.
     unrung: Option<Instant>,
+    /// How a gateway on this thread does its work.
+    pump: Option<fn(Pump)>,
 }
 
 impl Port {
@@ -139,14 +151,13 @@ impl Port {
     /// [`ChannelError`] when the gateway sent something incomprehensible.
     pub fn receive(&mut self) -> Result<Received, ChannelError> {
         loop {
-            let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
             if self.stopped.load(Ordering::Relaxed) {
                 return Ok(Received::Closed);
             }
-            if let Some(parts) = head.slots[self.slot].claim() {
-                self.fresh = true;
-                return self.request(parts).map(Received::Request);
+            if let Some(request) = self.try_receive()? {
+                return Ok(Received::Request(request));
             }
+            let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
             if head.closed.0.load(crate::sync::Ordering::Acquire) != 0 {
                 return Ok(Received::Closed);
             }
@@ -168,6 +179,33 @@ impl Port {
                 Slept::TimedOut => return Ok(Received::Interrupted),
             }
         }
+    }
+
+    /// The next request if one is staged already. Does not wait.
+    ///
+    /// # Errors
+    /// [`ChannelError`] when the gateway sent something incomprehensible.
+    pub fn try_receive(&mut self) -> Result<Option<Request>, ChannelError> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
+        let Some(parts) = head.slots[self.slot].claim() else { return Ok(None) };
+        self.fresh = true;
+        self.request(parts).map(Some)
+    }
+
+    /// Whether [`Port::end`] would not have to wait.
+    pub fn can_end(&mut self) -> bool {
+        self.ring.room(self.memory.at::<ThreadHead>(layout::thread(self.thread))) > 0
+    }
+
+    /// The gateway runs on this very thread: nobody rings or sleeps, `pump` has
+    /// it do its work.
+    #[must_use]
+    pub fn inline(mut self, pump: fn(Pump)) -> Self {
+        self.pump = Some(pump);
+        self
     }
 
     fn request(&mut self, parts: Parts) -> Result<Request, ChannelError> {
@@ -293,7 +331,10 @@ impl Port {
     /// Shows the gateway what was put so far.
     pub fn flush(&mut self) {
         self.publish();
-        self.ring();
+        match self.pump {
+            Some(pump) => pump(Pump::Flush),
+            None => self.ring(),
+        }
     }
 
     fn publish(&self) {
@@ -306,6 +347,9 @@ impl Port {
     /// Wakes the gateway if it sleeps.
     fn ring(&mut self) {
         self.unrung = None;
+        if self.pump.is_some() {
+            return;
+        }
         if self.memory.at::<WorkerHead>(0).gateway.0.rouse() {
             // The counter can't overflow in this universe, and nothing else fails.
             let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
@@ -344,6 +388,11 @@ impl Port {
             let room = self.ring.room(head);
             if room >= least {
                 return Ok(room & !7);
+            }
+            if let Some(pump) = self.pump {
+                self.publish();
+                pump(Pump::Room);
+                continue;
             }
             self.flush();
             head.blocked.0.announce();
