@@ -59,8 +59,7 @@ impl Assembly {
     /// A [`Refusal`] when `CONTENT_LENGTH` is no number or over the limit.
     pub(super) fn new(params: Params, limits: &Limits, shelf: &Shelf) -> Result<Self, Refusal> {
         // Of repeated params the last one counts, here as in the environ.
-        let lengths = params.iter().filter(|(name, _)| *name == b"CONTENT_LENGTH");
-        let promised = match lengths.last().map(|(_, value)| value) {
+        let promised = match params.last(b"CONTENT_LENGTH") {
             // Caddy says -1 for a chunked upload, nginx the empty string.
             None | Some(b"" | b"-1") => None,
             Some(digits) => Some(number(digits).ok_or_else(|| {
@@ -127,7 +126,7 @@ impl Assembly {
         if self.promised.is_some_and(|promised| length < promised) {
             return Err(Refusal::bad_request("the body is shorter than CONTENT_LENGTH".into()));
         }
-        let mut params = cgi::environ::normalise(&self.params, script_name)
+        let mut params = cgi::environ::normalise(self.params, script_name)
             .map_err(|error| Refusal::bad_request(error.to_string()))?;
         if self.promised.is_none() && length > 0 {
             // The whole body is here, so its length is known after all: apps

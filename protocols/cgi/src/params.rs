@@ -1,6 +1,7 @@
 //! An ordered list of name/value byte strings in one flat buffer.
 
 use std::fmt;
+use std::ops::Range;
 
 /// The params of one request: CGI meta-variables in the order the web server
 /// sent them, duplicates included.
@@ -20,6 +21,23 @@ struct Span {
     name_len: u32,
     value_at: u32,
     value_len: u32,
+}
+
+impl Span {
+    fn name<'p>(&self, bytes: &'p [u8]) -> &'p [u8] {
+        cut(bytes, self.name_at, self.name_len)
+    }
+
+    fn value<'p>(&self, bytes: &'p [u8]) -> &'p [u8] {
+        cut(bytes, self.value_at, self.value_len)
+    }
+}
+
+/// A part of the buffer. Every span was checked when it was made.
+#[inline]
+fn cut(bytes: &[u8], at: u32, len: u32) -> &[u8] {
+    let at = at as usize;
+    bytes.get(at..at + len as usize).unwrap_or_default()
 }
 
 /// A span that [`Params::push_span`] refused: it does not lie inside the buffer.
@@ -61,10 +79,11 @@ impl Params {
     ///
     /// # Errors
     /// [`SpanOutside`] when a range ends past the buffer, or past 4 GiB.
+    #[inline]
     pub fn push_span(
         &mut self,
-        name: std::ops::Range<usize>,
-        value: std::ops::Range<usize>,
+        name: Range<usize>,
+        value: Range<usize>,
     ) -> Result<(), SpanOutside> {
         let (name_at, name_len) = self.checked(&name)?;
         let (value_at, value_len) = self.checked(&value)?;
@@ -72,7 +91,30 @@ impl Params {
         Ok(())
     }
 
-    fn checked(&self, range: &std::ops::Range<usize>) -> Result<(u32, u32), SpanOutside> {
+    /// Adds the pair whose name begins here in the buffer and whose value follows
+    /// at once, and says where that ends. Lengths are in bytes.
+    ///
+    /// # Errors
+    /// [`SpanOutside`] when they end past the buffer, or past 4 GiB.
+    #[inline]
+    pub fn push_adjacent(
+        &mut self,
+        name_at: usize,
+        name_len: u32,
+        value_len: u32,
+    ) -> Result<usize, SpanOutside> {
+        let at = u32::try_from(name_at).map_err(|_| SpanOutside)?;
+        let value_at = at.checked_add(name_len).ok_or(SpanOutside)?;
+        let end = value_at.checked_add(value_len).ok_or(SpanOutside)? as usize;
+        if end > self.bytes.len() {
+            return Err(SpanOutside);
+        }
+        self.spans.push(Span { name_at: at, name_len, value_at, value_len });
+        Ok(end)
+    }
+
+    #[inline]
+    fn checked(&self, range: &Range<usize>) -> Result<(u32, u32), SpanOutside> {
         let len = range.end.checked_sub(range.start).ok_or(SpanOutside)?;
         if range.end > self.bytes.len() {
             return Err(SpanOutside);
@@ -86,23 +128,38 @@ impl Params {
     /// A pair that would carry the buffer past 4 GiB is left out; every codec's
     /// limit is far below that.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let at = self.bytes.len();
-        let mid = at + name.len();
-        self.bytes.extend_from_slice(name);
-        self.bytes.extend_from_slice(value);
-        let end = self.bytes.len();
-        if self.push_span(at..mid, mid..end).is_err() {
+        let (name, value) = (self.append(name), self.append(value));
+        let at = name.start;
+        if self.push_span(name, value).is_err() {
             self.bytes.truncate(at);
         }
     }
 
     /// The value of the first pair of this name.
+    #[inline]
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.iter().find_map(|(n, v)| (n == name).then_some(v))
+        let span = self.spans.iter().find(|span| self.has_name(span, name))?;
+        Some(span.value(&self.bytes))
+    }
+
+    /// The value of the last pair of this name: the one that counts where a name
+    /// stands twice.
+    #[inline]
+    #[must_use]
+    pub fn last(&self, name: &[u8]) -> Option<&[u8]> {
+        let span = self.spans.iter().rfind(|span| self.has_name(span, name))?;
+        Some(span.value(&self.bytes))
+    }
+
+    /// Lengths first: they mostly differ, and need no look at the bytes.
+    #[inline]
+    fn has_name(&self, span: &Span, name: &[u8]) -> bool {
+        span.name_len as usize == name.len() && span.name(&self.bytes) == name
     }
 
     /// The pairs in order.
+    #[inline]
     #[must_use]
     pub fn iter(&self) -> ParamsIter<'_> {
         ParamsIter { bytes: &self.bytes, spans: self.spans.iter() }
@@ -124,6 +181,49 @@ impl Params {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
+    }
+
+    /// The value of the pair in this place.
+    pub(crate) fn value(&self, place: usize) -> Option<&[u8]> {
+        self.spans.get(place).map(|span| span.value(&self.bytes))
+    }
+
+    /// Where in the buffer these bytes lie, if they are a part of it.
+    pub(crate) fn place_of(&self, part: &[u8]) -> Option<Range<usize>> {
+        let at = part.as_ptr().addr().checked_sub(self.bytes.as_ptr().addr())?;
+        let end = at.checked_add(part.len())?;
+        (end <= self.bytes.len()).then_some(at..end)
+    }
+
+    /// Adds bytes that no pair names yet, and says where they lie.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Range<usize> {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        at..self.bytes.len()
+    }
+
+    /// Lets the pair in this place have the value at this byte range.
+    ///
+    /// # Errors
+    /// As [`Params::push_span`].
+    pub(crate) fn set_value(
+        &mut self,
+        place: usize,
+        value: Range<usize>,
+    ) -> Result<(), SpanOutside> {
+        let (at, len) = self.checked(&value)?;
+        if let Some(span) = self.spans.get_mut(place) {
+            (span.value_at, span.value_len) = (at, len);
+        }
+        Ok(())
+    }
+
+    /// Removes the pair in this place; the last one takes it, all others stay
+    /// where they are.
+    pub(crate) fn swap_remove(&mut self, place: usize) {
+        if place < self.spans.len() {
+            self.spans.swap_remove(place);
+        }
     }
 }
 
@@ -172,13 +272,10 @@ pub struct ParamsIter<'p> {
 impl<'p> Iterator for ParamsIter<'p> {
     type Item = (&'p [u8], &'p [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let span = self.spans.next()?;
-        let cut = |at: u32, len: u32| {
-            let at = at as usize;
-            self.bytes.get(at..at + len as usize).unwrap_or_default()
-        };
-        Some((cut(span.name_at, span.name_len), cut(span.value_at, span.value_len)))
+        Some((span.name(self.bytes), span.value(self.bytes)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -201,7 +298,8 @@ mod tests {
         let pairs: Vec<_> = params.iter().collect();
         assert_eq!(pairs, [(&b"A"[..], &b"1"[..]), (b"B", b""), (b"A", b"2")]);
         assert_eq!(params.get(b"A"), Some(&b"1"[..]));
-        assert_eq!(params.get(b"C"), None);
+        assert_eq!(params.last(b"A"), Some(&b"2"[..]));
+        assert_eq!((params.get(b"C"), params.last(b"C")), (None, None));
     }
 
     #[test]
@@ -210,6 +308,11 @@ mod tests {
         assert_eq!(params.push_span(0..2, 2..3), Ok(()));
         assert_eq!(params.push_span(0..2, 2..4), Err(SpanOutside));
         assert_eq!(params.push_span(1..2, 3..3), Ok(()));
-        assert_eq!(params.len(), 2);
+        assert_eq!(params.push_adjacent(0, 2, 1), Ok(3));
+        assert_eq!(params.push_adjacent(1, 2, 1), Err(SpanOutside));
+        assert_eq!(params.push_adjacent(1, 1, u32::MAX), Err(SpanOutside));
+        assert_eq!(params.push_adjacent(usize::MAX, 0, 0), Err(SpanOutside));
+        assert_eq!(params.get(b"AB"), Some(&b"1"[..]));
+        assert_eq!(params.len(), 3);
     }
 }

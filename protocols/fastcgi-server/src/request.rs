@@ -3,6 +3,10 @@
 use crate::params;
 use crate::{Event, RecordType, Refusal, Role};
 
+/// Room behind the params, in bytes, for the few that
+/// [`cgi::environ::normalise`] appends: the block need not move for them.
+const SPARE: usize = 64;
+
 /// A request between its `BEGIN_REQUEST` and the driver's `finish`.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -85,6 +89,9 @@ impl Request {
         let id = self.id;
         match (&mut self.state, kind) {
             (State::Params(block), RecordType::Params) => {
+                if block.is_empty() {
+                    block.reserve(bytes.len() + SPARE);
+                }
                 block.extend_from_slice(bytes);
                 None
             }

@@ -4,16 +4,17 @@
 //! required ones out. [`normalise`] turns any of them into one form. It is pure,
 //! and runs once for each request.
 
+mod edits;
 mod given;
+mod known;
 mod mount;
+#[cfg(test)]
+mod oracle;
+mod repeats;
 mod uri;
 
-use std::borrow::Cow;
-
-use memchr::memchr2;
-
+use edits::Edits;
 use given::Given;
-use uri::RequestUri;
 
 use crate::Params;
 
@@ -49,8 +50,9 @@ pub enum EnvironError {
 /// - REQUEST_METHOD, QUERY_STRING, SERVER_NAME, SERVER_PORT and SERVER_PROTOCOL
 ///   are always there.
 ///
-/// What is always there comes first, each at a fixed place; the rest follows in
-/// an order that depends on the names alone.
+/// The buffer stays the one it was: pairs are dropped or get another span of it,
+/// and only what the web server did not send is appended. The order follows the
+/// web server's, so that requests of one kind have their names in the same places.
 ///
 /// ```
 /// use cgi::{Params, environ};
@@ -62,7 +64,7 @@ pub enum EnvironError {
 /// sent.push(b"SCRIPT_NAME", b"/app/caf\xc3\xa9");
 /// sent.push(b"HTTP_PROXY", b"http://attacker/");
 ///
-/// let environ = environ::normalise(&sent, Some(b"/app"))?;
+/// let environ = environ::normalise(sent, Some(b"/app"))?;
 /// assert_eq!(environ.get(b"SCRIPT_NAME"), Some(&b"/app"[..]));
 /// assert_eq!(environ.get(b"PATH_INFO"), Some(&b"/caf\xc3\xa9"[..]));
 /// assert_eq!(environ.get(b"QUERY_STRING"), Some(&b"x=1"[..]));
@@ -72,97 +74,18 @@ pub enum EnvironError {
 ///
 /// # Errors
 /// [`EnvironError`] when there is no method, or a name is none.
-pub fn normalise(params: &Params, script_name: Option<&[u8]>) -> Result<Params, EnvironError> {
-    check_names(params)?;
-    let given = Given::new(params);
-    if given.request_method.is_empty() {
-        return Err(EnvironError::MethodMissing);
-    }
-    let uri = RequestUri::of(&given);
-    let mount = mount::mount(&given, &uri, script_name);
-    let host = Host::of(given.http_host);
-
-    // What is added or grows: a mount point, a path, the defaults.
-    let edits = mount.script_name.len() + mount.path_info.len() + host.name.len() + 128;
-    let mut out = Params::with_capacity(params.bytes().len() + edits, params.len() + 8);
-    out.push(b"REQUEST_METHOD", given.request_method);
-    out.push(b"SCRIPT_NAME", &mount.script_name);
-    out.push(b"PATH_INFO", &mount.path_info);
-    out.push(b"QUERY_STRING", given.query_string.unwrap_or(uri.query));
-    // HAProxy sends the whole Host header as SERVER_NAME.
-    out.push(b"SERVER_NAME", Host::of(or(given.server_name, host.name)).name);
-    out.push(b"SERVER_PORT", or(given.server_port, or(host.port, default_port(&given))));
-    out.push(b"SERVER_PROTOCOL", or(given.server_protocol, b"HTTP/1.0"));
-    for group in given.groups() {
-        if let Some((name, value)) = kept(group) {
-            out.push(name, &value);
-        }
-    }
-    Ok(out)
-}
-
-/// The value, or another one where it is empty.
-const fn or<'p>(value: &'p [u8], other: &'p [u8]) -> &'p [u8] {
-    if value.is_empty() { other } else { value }
-}
-
-fn check_names(params: &Params) -> Result<(), EnvironError> {
-    for (name, _) in params {
-        if name.is_empty() {
-            return Err(EnvironError::EmptyName);
-        }
-        if memchr2(b'=', 0, name).is_some() {
-            let name = String::from_utf8_lossy(name.get(..64).unwrap_or(name)).into_owned();
-            return Err(EnvironError::BadName { name });
-        }
-    }
-    Ok(())
-}
-
-/// What stays of all the pairs with one name, unless it was written already or
-/// is dropped.
-fn kept<'p>(group: &[(&'p [u8], &'p [u8])]) -> Option<(&'p [u8], Cow<'p, [u8]>)> {
-    let &(name, last) = group.last()?;
-    match name {
-        b"REQUEST_METHOD" | b"SCRIPT_NAME" | b"PATH_INFO" | b"QUERY_STRING" | b"SERVER_NAME"
-        | b"SERVER_PORT" | b"SERVER_PROTOCOL" => None,
-        b"HTTP_PROXY" | b"HTTP_CONTENT_LENGTH" | b"HTTP_CONTENT_TYPE" => None,
-        b"CONTENT_LENGTH" if matches!(last, b"" | b"-1") => None,
-        b"CONTENT_TYPE" if last.is_empty() => None,
-        _ if group.len() > 1 && name.starts_with(b"HTTP_") => {
-            let separator: &[u8] = if name == b"HTTP_COOKIE" { b"; " } else { b", " };
-            let values: Vec<_> = group.iter().map(|&(_, value)| value).collect();
-            Some((name, Cow::Owned(values.join(separator))))
-        }
-        _ => Some((name, Cow::Borrowed(last))),
-    }
-}
-
-/// The two halves of a Host header; without a port that one is empty.
-struct Host<'p> {
-    name: &'p [u8],
-    port: &'p [u8],
-}
-
-impl<'p> Host<'p> {
-    /// `name`, `name:port`, `[v6]` or `[v6]:port`; the brackets stay.
-    fn of(host: &'p [u8]) -> Self {
-        let is_port = |port: &[u8]| !port.is_empty() && port.iter().all(u8::is_ascii_digit);
-        // The last colon of an address without brackets is a part of it.
-        let is_name = |name: &[u8]| name.ends_with(b"]") || !name.contains(&b':');
-        let colon = host.iter().rposition(|&byte| byte == b':');
-        let (name, port) = match colon.and_then(|at| host.split_at_checked(at)) {
-            Some((name, [_, port @ ..])) if is_port(port) && is_name(name) => (name, port),
-            _ => (host, &b""[..]),
-        };
-        Self { name: or(name, b"localhost"), port }
-    }
-}
-
-fn default_port(given: &Given<'_>) -> &'static [u8] {
-    let https =
-        matches!(given.https, b"on" | b"ON" | b"1" | b"https") || given.request_scheme == b"https";
-    if https { b"443" } else { b"80" }
+pub fn normalise(mut params: Params, script_name: Option<&[u8]>) -> Result<Params, EnvironError> {
+    let given = Given::new(&params)?;
+    let edits = if given.may_repeat {
+        let joined = repeats::joined(&params);
+        let edits = Edits::of(&Given::new(&joined)?, script_name)?;
+        params = joined;
+        edits
+    } else {
+        Edits::of(&given, script_name)?
+    };
+    edits.apply(&mut params);
+    Ok(params)
 }
 
 #[cfg(test)]
@@ -217,7 +140,7 @@ mod tests {
         for &(sent, name, expected) in cases {
             let mut all = vec![("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/")];
             all.extend(sent);
-            let environ = normalise(&params(&all), None).unwrap();
+            let environ = normalise(params(&all), None).unwrap();
             let value = environ.get(name.as_bytes()).map(|v| std::str::from_utf8(v).unwrap());
             assert_eq!(value, expected, "{name} of {sent:?}");
             let mut names: Vec<_> = environ.iter().map(|(name, _)| name).collect();
@@ -229,7 +152,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_environ() {
-        let error = |pairs: &[_]| normalise(&params(pairs), None).unwrap_err();
+        let error = |pairs: &[_]| normalise(params(pairs), None).unwrap_err();
         assert_eq!(error(&[("REQUEST_URI", "/")]), EnvironError::MethodMissing);
         assert_eq!(error(&[("REQUEST_METHOD", "")]), EnvironError::MethodMissing);
         assert_eq!(error(&[("REQUEST_METHOD", "GET"), ("", "x")]), EnvironError::EmptyName);
@@ -248,7 +171,7 @@ mod tests {
             ("HTTP_COOKIE", "b"),
             ("REQUEST_URI", "/a%20b?c"),
         ]);
-        let once = normalise(&sent, None).unwrap();
-        assert_eq!(normalise(&once, None).unwrap(), once);
+        let once = normalise(sent, None).unwrap();
+        assert_eq!(normalise(once.clone(), None).unwrap(), once);
     }
 }

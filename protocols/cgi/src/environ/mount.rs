@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memmem};
 
 use super::given::Given;
+use super::known::Known;
 use super::uri::{RequestUri, join, percent_decode};
 
 /// SCRIPT_NAME is empty, or begins with `/` and does not end with it.
@@ -28,7 +29,7 @@ pub(super) fn mount<'p>(
     if let Some(script_name) = configured {
         return below(script_name, uri);
     }
-    let (script_name, path_info) = (given.script_name, given.path_info);
+    let (script_name, path_info) = (given.value(Known::ScriptName), given.value(Known::PathInfo));
     if !path_info.is_empty() {
         return split_by_server(script_name, path_info, uri);
     }
@@ -92,7 +93,7 @@ fn split_at<'p>(script_name: &'p [u8], path_info: &'p [u8]) -> Mount<'p> {
 fn unmounted<'p>(given: &Given<'p>, uri: &RequestUri<'p>) -> Mount<'p> {
     // What the server made of the path. Only DOCUMENT_URI is free of the file
     // name that `fastcgi_index` appends.
-    let rewritten = match (given.document_uri, given.script_name) {
+    let rewritten = match (given.value(Known::DocumentUri), given.value(Known::ScriptName)) {
         (b"", b"") => None,
         (b"", path) => (!uri.is(path) && !adds_index(path, &uri.path)).then_some(path),
         (path, _) => (!uri.is(path)).then_some(path),
@@ -125,7 +126,8 @@ enum Server<'p> {
 
 impl<'p> Server<'p> {
     fn of(given: &Given<'p>) -> Self {
-        let (software, script_name) = (given.server_software, given.script_name);
+        let (software, script_name) =
+            (given.value(Known::ServerSoftware), given.value(Known::ScriptName));
         if script_name.is_empty() {
             return Self::Other;
         }
@@ -135,7 +137,7 @@ impl<'p> Server<'p> {
         if !software.starts_with(b"Apache") {
             return Self::Other;
         }
-        let filename = given.script_filename;
+        let filename = given.value(Known::ScriptFilename);
         let (target, is_url) = match filename.strip_prefix(b"proxy:") {
             Some(url) => (url_path(url), true),
             // ProxyFCGIBackendType GENERIC takes the front of the URL off.
@@ -174,7 +176,7 @@ mod tests {
     fn check(configured: Option<&str>, pairs: &[(&str, &str)], expected: (&str, &str)) {
         let params: Params =
             pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        let given = Given::new(&params);
+        let given = Given::new(&params).unwrap();
         let uri = RequestUri::of(&given);
         let mount = mount(&given, &uri, configured.map(str::as_bytes));
         let got = (mount.script_name, mount.path_info);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr2, memmem};
 
 use super::given::Given;
+use super::known::Known;
 
 /// The path and query the client asked for.
 pub(super) struct RequestUri<'p> {
@@ -17,17 +18,17 @@ pub(super) struct RequestUri<'p> {
 
 impl<'p> RequestUri<'p> {
     pub(super) fn of(given: &Given<'p>) -> Self {
-        if !given.request_uri.is_empty() {
-            let (path, query) = split(given.request_uri);
+        if !given.value(Known::RequestUri).is_empty() {
+            let (path, query) = split(given.value(Known::RequestUri));
             return Self { path: rooted(percent_decode(path)), query };
         }
-        let path = if !given.document_uri.is_empty() {
-            Cow::Borrowed(given.document_uri)
-        } else if given.script_name == given.path_info {
+        let path = if !given.value(Known::DocumentUri).is_empty() {
+            Cow::Borrowed(given.value(Known::DocumentUri))
+        } else if given.value(Known::ScriptName) == given.value(Known::PathInfo) {
             // IIS sends the whole path in both.
-            Cow::Borrowed(given.path_info)
+            Cow::Borrowed(given.value(Known::PathInfo))
         } else {
-            join(given.script_name, given.path_info)
+            join(given.value(Known::ScriptName), given.value(Known::PathInfo))
         };
         Self { path: rooted(path), query: b"" }
     }

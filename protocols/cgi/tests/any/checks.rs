@@ -6,7 +6,7 @@ use cgi::{Params, ResponseHead};
 
 /// Whether the params became an environ; if so, it is one.
 pub(crate) fn environ(params: &Params, script_name: Option<&[u8]>) -> bool {
-    let Ok(environ) = normalise(params, script_name) else { return false };
+    let Ok(environ) = normalise(params.clone(), script_name) else { return false };
     let mut names: Vec<_> = environ.iter().map(|(name, _)| name).collect();
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a name stands twice: {environ:?}");
