@@ -62,8 +62,9 @@ fn scgi_decode(bencher: Bencher<'_, '_>) {
 /// From what nginx sends to what WSGI asks for.
 #[divan::bench]
 fn normalise(bencher: Bencher<'_, '_>) {
-    let params = micro::nginx_params();
-    bencher.bench_local(|| environ::normalise(black_box(&params), None));
+    bencher
+        .with_inputs(micro::nginx_params)
+        .bench_local_values(|params| environ::normalise(black_box(params), None));
 }
 
 /// The head that an application's answer begins with.
