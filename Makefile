@@ -77,5 +77,5 @@ $(BENCH_VENV)/.stamp: benches/requirements.txt tests/requirements.txt
 
 cargo:
 	@command -v $(CARGO) >/dev/null || { \
-	  echo "make: cargo is missing. Install Rust 1.88 or later from https://rustup.rs:"; \
+	  echo "make: cargo is missing. Install Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or later from https://rustup.rs:"; \
 	  echo "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"; exit 1; } >&2
