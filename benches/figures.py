@@ -5,6 +5,12 @@ from dataclasses import dataclass, field
 from statistics import median
 
 
+# CPUs that other programs may keep busy in a round that counts.
+DISTURBED = 0.5
+# So many quiet rounds are needed to leave the others out.
+ENOUGH = 2
+
+
 @dataclass(frozen=True)
 class Spread:
     """A median with the smallest and largest of its rounds."""
@@ -27,13 +33,14 @@ class Figures:
     about: dict = field(default_factory=dict)
 
     def spread(self, workload, label, figure):
-        """The figure over the rounds, or None if it was not measured."""
-        return Spread.of([one[figure] for one in self.rounds.get(workload, {}).get(label, []) if figure in one])
+        """The figure over the rounds that count, or None if it was not measured."""
+        rounds = counting([(one,) for one in self.rounds.get(workload, {}).get(label, [])])
+        return Spread.of([one[figure] for (one,) in rounds if figure in one])
 
     def ratio(self, workload, figure, label, other):
         """`label` to `other`, round by round, or None."""
         rounds = self.rounds.get(workload, {})
-        pairs = zip(rounds.get(label, []), rounds.get(other, []))
+        pairs = counting(list(zip(rounds.get(label, []), rounds.get(other, []))))
         return Spread.of([a[figure] / b[figure] for a, b in pairs if figure in a and b.get(figure)])
 
     def labels(self, workload):
@@ -58,3 +65,9 @@ class Figures:
     @classmethod
     def from_json(cls, text):
         return cls(**json.loads(text))
+
+
+def counting(rounds):
+    """Of these tuples the ones in which no other program disturbed; all, if hardly one is left."""
+    quiet = [together for together in rounds if all(one["foreign"] <= DISTURBED for one in together)]
+    return quiet if len(quiet) >= ENOUGH else rounds

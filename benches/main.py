@@ -35,6 +35,7 @@ def main():
     parser.add_argument("--peers", help="only these peers, with commas between")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=int, help="length of a round")
+    parser.add_argument("--patience", type=float, help="seconds to wait, in all, for a quiet machine")
     parser.add_argument(
         "--readme", action="store_true", help="measure nothing: print the README's part from the last run"
     )
@@ -60,13 +61,14 @@ def measured(options):
     tools = peers.Tools(options.flupd.absolute(), options.load.absolute(), options.venv.absolute())
     number = options.rounds or (2 if options.quick else 5)
     seconds = options.seconds or (1 if options.quick else 3)
+    patience = rounds.Patience((0 if options.quick else 600) if options.patience is None else options.patience)
     figures = Figures(about=machine.describe(tools, number, seconds, options.quick))
     only = options.only.split(",") if options.only else None
     for workload in WORKLOADS:
         if only and workload.name not in only:
             continue
         names = [name for name in chosen(workload, options) if peers.runs(name, tools)]
-        figures.rounds[workload.name] = rounds.run(tools, workload, names, number, seconds, say)
+        figures.rounds[workload.name] = rounds.run(tools, workload, names, number, seconds, patience, say)
     for name, measure in once.ALL.items():
         if not only or name in only:
             figures.once[name] = measure(tools, number, options.quick, say)

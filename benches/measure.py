@@ -28,6 +28,17 @@ def busy_seconds():
     return sum(map(int, (user, nice, system, irq, softirq))) * TICK
 
 
+def wait_for_quiet(seconds, below=0.3, look=0.2):
+    """Waits until nothing much runs, or the time is up. Returns the seconds that it took."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < seconds:
+        busy = busy_seconds()
+        time.sleep(look)
+        if busy_seconds() - busy < below * look:
+            break
+    return time.monotonic() - begun
+
+
 def process_seconds(pid):
     """As utime + stime, but to the nanosecond: the clock that clock_getcpuclockid(3) gives."""
     try:

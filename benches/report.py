@@ -29,7 +29,8 @@ README_ROWS = {
 METHOD = """\
 - All servers of a table run at once; one at a time is loaded, in turn, round after round. A figure is the median
   of its rounds, with the smallest and largest behind it. A ratio is taken round by round, between neighbours in
-  time, and then the median.
+  time, and then the median. Rounds in which other programs kept more than half a CPU busy are left out, if at
+  least two are left.
 - CPU-µs is the user and system time of the server's whole process tree, ended children included, for each request.
 - The web server is nginx with one worker. It reaches every server by a unix socket and keeps its connections where
   the server can (flupd by `fastcgi_keep_conn`; granian, bjoern and gunicorn's threads by HTTP keep-alive; uWSGI

@@ -16,7 +16,18 @@ from load import Target
 from serving import Processes, free_ports
 
 
-def run(tools, workload, names, rounds, seconds, say):
+class Patience:
+    """The seconds that may be spent in waiting for other programs to end."""
+
+    def __init__(self, seconds):
+        self.left = seconds
+
+    def wait(self):
+        if self.left > 0:
+            self.left -= measure.wait_for_quiet(self.left)
+
+
+def run(tools, workload, names, rounds, seconds, patience, say):
     """A dictionary of label to the list of its rounds' figures."""
     with tempfile.TemporaryDirectory(prefix="flupd-bench-") as name, Processes() as processes:
         servers, targets = start(processes, tools, workload, names, Path(name))
@@ -30,6 +41,7 @@ def run(tools, workload, names, rounds, seconds, say):
             turn = number % len(entries)
             for label, peer, load in entries[turn:] + entries[:turn]:
                 say(f"{workload.name}: round {number + 1} of {rounds}, {label}")
+                patience.wait()
                 figures = one(tools, load, targets[peer], servers[peer].pid, front.pid, seconds)
                 samples[label].append(figures)
                 processes.check()
