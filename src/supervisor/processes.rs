@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flupd_channel::startup::{WorkerStatus, decode_status};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -17,6 +18,9 @@ use crate::control::{Control, FromGateway, PacketSocket, ToGateway};
 /// How many messages may wait for the gateway: more than any pool has workers.
 /// A gateway that lets more pile up hangs.
 const QUEUE: usize = 8192;
+
+/// How long a process may take to end after it has closed its socket.
+pub(super) const LAST_STEPS: Duration = Duration::from_secs(1);
 
 /// Where events go.
 pub(super) type Events = mpsc::Sender<Event>;
@@ -73,7 +77,13 @@ impl GatewayProcess {
             while let Some((message, fds)) = messages.recv().await {
                 let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
                 if let Err(error) = writer.send(&message, &fds).await {
-                    tracing::error!(%error, "gateway can't be told what to do and is ended");
+                    // It has closed its end, so it is about to end, and its end
+                    // will be reported.
+                    if error.kind() == io::ErrorKind::BrokenPipe {
+                        tokio::time::sleep(LAST_STEPS).await;
+                    } else {
+                        tracing::error!(%error, "gateway can't be told what to do and is ended");
+                    }
                     killer.kill();
                     break;
                 }

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::cause::Cause;
 use super::decide::Event;
 use super::end::End;
-use super::processes::{Events, Process, ended, said};
+use super::processes::{Events, LAST_STEPS, Process, ended, said};
 use crate::control::PacketSocket;
 
 /// How many orders may wait for the zygote: each worker asks for one at a time.
@@ -67,7 +67,12 @@ impl ZygoteProcess {
                     Err(error) => Err(error.into()),
                 };
                 if let Err(error) = sent {
-                    tracing::error!(%error, "zygote can't be told what to do and is ended");
+                    // As with the gateway.
+                    if error.kind() == io::ErrorKind::BrokenPipe {
+                        tokio::time::sleep(LAST_STEPS).await;
+                    } else {
+                        tracing::error!(%error, "zygote can't be told what to do and is ended");
+                    }
                     killer.kill();
                     break;
                 }
@@ -197,7 +202,7 @@ impl Watched {
     async fn birth(&self) -> Result<(u32, End), String> {
         let message = self.status.receive().await.map_err(|error| error.to_string())?;
         let Some((message, fds)) = message else {
-            return Err("the zygote has ended before it was forked".into());
+            return Err("it, or the zygote, has ended before it said a word".into());
         };
         let said = decode_status(&message).map_err(|error| error.to_string())?;
         match (said, fds.into_iter().next()) {

@@ -11,7 +11,9 @@ use flupd_channel::startup::{
     Fork, WorkerStatus, ZygoteConfig, ZygoteStatus, receive_fork, send_status, send_zygote_status,
 };
 use pyo3::prelude::*;
-use rustix::process::{Pid, PidfdFlags, WaitOptions, getpid, pidfd_open, setpgid, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, setpgid, waitpid,
+};
 
 use crate::exchange::to_stderr;
 use crate::load::App;
@@ -130,7 +132,10 @@ impl Zygote {
                     // at its end is for the workers, which may still run.
                     Ok(None) | Err(_) => leave(py, 0),
                 },
-                Waited::Ready(place) => self.bury(place - 1),
+                Waited::Ready(place) => {
+                    let Child { worker, pid, .. } = self.children.swap_remove(place - 1);
+                    self.bury(worker, pid);
+                }
             }
         }
     }
@@ -158,21 +163,22 @@ impl Zygote {
         };
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => self.children.push(Child { worker, pid, pidfd }),
-            // It serves all the same; its exit status is not known.
-            Err(error) => complain(&format!("worker {worker} can't be watched: {error}")),
+            // Nobody would see its end: it is better started again.
+            Err(error) => {
+                complain(&format!("worker {worker} can't be watched and is ended: {error}"));
+                let _ = kill_process(pid, Signal::KILL);
+                self.bury(worker, pid);
+            }
         }
         false
     }
 
     /// Reports a child that has ended.
-    fn bury(&mut self, place: usize) {
-        if place < self.children.len() {
-            let Child { worker, pid, .. } = self.children.swap_remove(place);
-            if let Ok(Some((_, status))) = waitpid(Some(pid), WaitOptions::NOHANG) {
-                let exited = ZygoteStatus::Exited { worker, status: status.as_raw() };
-                // The supervisor has gone, which the next order shows.
-                let _ = send_zygote_status(&self.socket, &exited);
-            }
+    fn bury(&self, worker: u64, pid: Pid) {
+        if let Ok(Some((_, status))) = waitpid(Some(pid), WaitOptions::empty()) {
+            let exited = ZygoteStatus::Exited { worker, status: status.as_raw() };
+            // It fails when the supervisor has gone, which is seen soon.
+            let _ = send_zygote_status(&self.socket, &exited);
         }
     }
 
