@@ -65,7 +65,7 @@ fn params(path: &str, body: usize) -> Params {
             _ => (name, value),
         })
         .collect();
-    environ::normalise(&sent, None).unwrap()
+    environ::normalise(sent, None).unwrap()
 }
 
 /// A worker with one app thread, and its gateway.

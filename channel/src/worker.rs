@@ -312,7 +312,7 @@ impl Port {
     /// Ends the answer; the request's slot belongs to the gateway again.
     ///
     /// A sleeping gateway is not woken for each of several short requests in a
-    /// row: see [`COALESCE`].
+    /// row: see `COALESCE`.
     ///
     /// # Errors
     /// [`ChannelError::Closed`] when the gateway has gone.
