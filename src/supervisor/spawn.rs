@@ -1,5 +1,5 @@
-//! Starting the gateway and the workers: each with one socket on descriptor 3,
-//! nothing else of ours, and bound to our life.
+//! Starting the gateway, the workers and the zygote: each with one socket on
+//! descriptor 3, nothing else of ours, and bound to our life.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -49,7 +49,8 @@ pub(super) fn gateway(control: OwnedFd) -> io::Result<Child> {
     spawn(command)
 }
 
-/// Starts a worker. `open_files` is the limit that the app shall see.
+/// Starts a worker, or a zygote: which one, its first message says. `open_files`
+/// is the limit that the app shall see.
 pub(super) fn worker(
     interpreter: &Path,
     library: &Path,

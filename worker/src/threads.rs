@@ -28,7 +28,7 @@ pub(crate) struct Threads {
 
 enum Running {
     /// One, to be run by the main thread.
-    Here(AppThread),
+    Here(Box<AppThread>),
     /// Several, which run already.
     Beside {
         threads: Vec<Py<PyAny>>,
@@ -62,7 +62,7 @@ impl Threads {
             })
             .collect();
         let threads = match threads.pop() {
-            Some(only) if threads.is_empty() => Running::Here(only),
+            Some(only) if threads.is_empty() => Running::Here(Box::new(only)),
             last => {
                 threads.extend(last);
                 start(py, threads)?
