@@ -41,10 +41,11 @@ impl Writer {
         RING.saturating_sub(usize::try_from(used).unwrap_or(RING)).saturating_sub(HEADER)
     }
 
-    /// Begins an answer: an empty ring starts again where the caches are warm.
-    pub(crate) fn rewind(&mut self, memory: &Mapping, head: &ThreadHead) {
+    /// Begins an answer: an empty ring starts again where the caches are warm. The
+    /// way there takes room until it is read, so not if `bytes` would have to wait.
+    pub(crate) fn rewind(&mut self, memory: &Mapping, head: &ThreadHead, bytes: u64) {
         let place = self.written % RING as u64;
-        if place >= WARM && head.read.0.load(Ordering::Acquire) == self.written {
+        if place >= bytes.max(WARM) && head.read.0.load(Ordering::Acquire) == self.written {
             let length = RING - place as usize - HEADER;
             self.write(memory, Header { length, kind: Kind::Pad, detail: 0 }, &[]);
             self.written += length as u64;

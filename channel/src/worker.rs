@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cgi::Params;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
 
@@ -21,9 +20,10 @@ use crate::futex::Slept;
 use crate::layout::{self, SLOTS, ThreadHead, WorkerHead};
 use crate::memory::Mapping;
 use crate::packet::take_fds;
+pub use crate::request::{EncodedParams, Pair};
 use crate::ring::Writer;
 use crate::slot::{BODY_FILE, PARAMS_FILE, Parts};
-use crate::{ChannelError, LogLevel, Outcome, request};
+use crate::{ChannelError, LogLevel, Outcome};
 
 /// How long a thread sleeps before it looks whether the gateway still lives. A
 /// gateway that goes in order says so at once.
@@ -44,7 +44,7 @@ const MAX_LOG: usize = 60 * 1024;
 #[derive(Debug)]
 pub struct Request {
     /// The environ's byte strings, already normalised.
-    pub params: Params,
+    pub params: EncodedParams,
     /// The whole request body.
     pub body: Body,
 }
@@ -150,11 +150,19 @@ impl Port {
     /// # Errors
     /// [`ChannelError`] when the gateway sent something incomprehensible.
     pub fn receive(&mut self) -> Result<Received, ChannelError> {
+        self.receive_into(EncodedParams::default())
+    }
+
+    /// As [`Port::receive`], into the memory of `params` that have been served.
+    ///
+    /// # Errors
+    /// [`ChannelError`] when the gateway sent something incomprehensible.
+    pub fn receive_into(&mut self, mut params: EncodedParams) -> Result<Received, ChannelError> {
         loop {
             if self.stopped.load(Ordering::Relaxed) {
                 return Ok(Received::Closed);
             }
-            if let Some(request) = self.try_receive()? {
+            if let Some(request) = self.try_receive_into(&mut params)? {
                 return Ok(Received::Request(request));
             }
             let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
@@ -186,13 +194,25 @@ impl Port {
     /// # Errors
     /// [`ChannelError`] when the gateway sent something incomprehensible.
     pub fn try_receive(&mut self) -> Result<Option<Request>, ChannelError> {
+        self.try_receive_into(&mut EncodedParams::default())
+    }
+
+    /// As [`Port::try_receive`], into the memory of `params` that have been
+    /// served.
+    ///
+    /// # Errors
+    /// [`ChannelError`] when the gateway sent something incomprehensible.
+    pub fn try_receive_into(
+        &mut self,
+        params: &mut EncodedParams,
+    ) -> Result<Option<Request>, ChannelError> {
         if self.stopped.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
         let Some(parts) = head.slots[self.slot].claim() else { return Ok(None) };
         self.fresh = true;
-        self.request(parts).map(Some)
+        self.request(parts, std::mem::take(params)).map(Some)
     }
 
     /// Whether [`Port::end`] would not have to wait.
@@ -208,33 +228,48 @@ impl Port {
         self
     }
 
-    fn request(&mut self, parts: Parts) -> Result<Request, ChannelError> {
+    fn request(
+        &mut self,
+        parts: Parts,
+        mut params: EncodedParams,
+    ) -> Result<Request, ChannelError> {
         let area = layout::area(self.thread, self.slot);
-        let (encoded, in_area) = if parts.place & PARAMS_FILE != 0 {
-            let mut encoded = Vec::with_capacity(parts.params.min(1 << 24));
-            File::from(self.descriptor()?).take(parts.params as u64).read_to_end(&mut encoded)?;
-            (encoded, 0)
+        let in_area = if parts.place & PARAMS_FILE != 0 {
+            let file = File::from(self.descriptor()?);
+            params.refill(|encoded| {
+                encoded.reserve(parts.params.min(1 << 24));
+                file.take(parts.params as u64).read_to_end(encoded)?;
+                Ok(())
+            })?;
+            0
         } else {
-            (self.copy(area, 0, parts.params)?, parts.params)
+            params.refill(|encoded| self.copy(area, 0, parts.params, encoded))?;
+            parts.params
         };
-        let params = request::decode(encoded)?;
         let body = if parts.place & BODY_FILE != 0 {
             Body::File { file: File::from(self.descriptor()?), length: parts.body }
         } else {
             let length = usize::try_from(parts.body).unwrap_or(usize::MAX);
-            Body::Memory(self.copy(area, in_area, length)?)
+            let mut body = Vec::new();
+            self.copy(area, in_area, length, &mut body)?;
+            Body::Memory(body)
         };
         Ok(Request { params, body })
     }
 
-    /// A copy of a part of the request area.
-    fn copy(&self, area: usize, at: usize, length: usize) -> Result<Vec<u8>, ChannelError> {
+    /// Appends a copy of a part of the request area.
+    fn copy(
+        &self,
+        area: usize,
+        at: usize,
+        length: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ChannelError> {
         if at.checked_add(length).is_none_or(|end| end > layout::AREA) {
             return Err(ChannelError::Broken("a request is longer than its area"));
         }
-        let mut copy = Vec::with_capacity(length);
-        self.memory.window(area + at, length).append_to_vec(&mut copy);
-        Ok(copy)
+        self.memory.window(area + at, length).append_to_vec(out);
+        Ok(())
     }
 
     /// The next descriptor that was sent. It was sent before the request was
@@ -369,10 +404,7 @@ impl Port {
 
     /// Puts one frame, waiting for room.
     fn put(&mut self, kind: Kind, detail: u8, payload: &[u8]) -> Result<(), ChannelError> {
-        if std::mem::take(&mut self.fresh) {
-            let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
-            self.ring.rewind(&self.memory, head);
-        }
+        self.begin(0);
         self.room(payload.len())?;
         self.ring.frame(&self.memory, kind, detail, payload);
         Ok(())
@@ -383,11 +415,9 @@ impl Port {
         // The padding of the payload itself has to fit, too.
         let least = least.next_multiple_of(8);
         loop {
-            let memory = Arc::clone(&self.memory);
-            let head = memory.at::<ThreadHead>(layout::thread(self.thread));
-            let room = self.ring.room(head);
+            let room = self.room_now();
             if room >= least {
-                return Ok(room & !7);
+                return Ok(room);
             }
             if let Some(pump) = self.pump {
                 self.publish();
@@ -395,6 +425,8 @@ impl Port {
                 continue;
             }
             self.flush();
+            let memory = Arc::clone(&self.memory);
+            let head = memory.at::<ThreadHead>(layout::thread(self.thread));
             head.blocked.0.announce();
             let slept = if self.ring.room(head) >= least {
                 Slept::Woken
@@ -405,6 +437,29 @@ impl Port {
             if slept == Slept::TimedOut && self.gateway_has_gone() {
                 return Err(ChannelError::Closed);
             }
+        }
+    }
+
+    /// How long a payload fits without waiting, in bytes.
+    fn room_now(&mut self) -> usize {
+        self.ring.room(self.memory.at::<ThreadHead>(layout::thread(self.thread))) & !7
+    }
+
+    /// Whether a head and a body of this many bytes in all, and the end, can be
+    /// put without waiting.
+    pub fn has_room(&mut self, bytes: usize) -> bool {
+        // Headers and padding of the frames, and what is skipped at the ring's end.
+        const BESIDE: usize = 1024;
+        let bytes = bytes.saturating_add(BESIDE);
+        self.begin(bytes);
+        self.room_now() >= bytes
+    }
+
+    /// Before the first frame of an answer, of which `bytes` are known to come.
+    fn begin(&mut self, bytes: usize) {
+        if std::mem::take(&mut self.fresh) {
+            let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
+            self.ring.rewind(&self.memory, head, bytes as u64);
         }
     }
 

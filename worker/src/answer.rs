@@ -12,9 +12,10 @@ use crate::fork::leave_if_child;
 use crate::gate;
 use crate::start_response::chunk;
 
-/// Bodies up to this size are queued without letting go of the interpreter: the
-/// port collects that much without sending.
-const SMALL: usize = 8 * 1024;
+/// What is queued without letting go of the interpreter, in bytes, where there is
+/// room for it: this is copied sooner than the interpreter is let go of and taken
+/// again by several threads in turn.
+const SMALL: usize = 128 * 1024;
 
 /// Why an answer ended before its end.
 pub(crate) enum Stop {
@@ -42,9 +43,16 @@ pub(crate) fn send(
     result: &Bound<'_, PyAny>,
 ) -> Result<(), Stop> {
     if let Ok(list) = result.cast_exact::<PyList>() {
+        if list.len() == 1 {
+            return send_parts(py, exchange, &[chunk(&list.get_item(0)?)?.as_bytes()]);
+        }
         return send_sequence(py, exchange, list.iter());
     }
     if let Ok(tuple) = result.cast_exact::<PyTuple>() {
+        if tuple.len() == 1 {
+            let only = tuple.get_borrowed_item(0)?;
+            return send_parts(py, exchange, &[chunk(&only)?.as_bytes()]);
+        }
         return send_sequence(py, exchange, tuple.iter());
     }
     if let Ok(wrapper) = result.cast_exact::<FileWrapper>()
@@ -64,21 +72,29 @@ fn send_sequence<'py>(
     let chunks = items.map(|item| chunk(&item).cloned()).collect::<PyResult<Vec<_>>>()?;
     let parts: Vec<&[u8]> =
         chunks.iter().map(|chunk: &Bound<'_, PyBytes>| chunk.as_bytes()).collect();
+    send_parts(py, exchange, &parts)
+}
+
+fn send_parts(py: Python<'_>, exchange: &Exchange, parts: &[&[u8]]) -> Result<(), Stop> {
     let total: usize = parts.iter().map(|part| part.len()).sum();
     let queue = |link: &mut Link| {
         link.head(Some(total as u64)).map_err(|_| Stop::NotStarted)?;
-        for part in &parts {
+        for part in parts {
             if link.body(part) != Sent::Yes {
                 break;
             }
         }
         Ok(())
     };
-    if total <= SMALL {
-        exchange.with(py, queue)?
-    } else {
-        gate::detached(py, || locked(exchange, queue))
+    // A frame's header and its padding.
+    let framed = total.saturating_add(parts.len() * 16);
+    if framed <= SMALL {
+        let queued = exchange.with(py, |link| link.has_room(framed).then(|| queue(link)))?;
+        if let Some(queued) = queued {
+            return queued;
+        }
     }
+    gate::detached(py, || locked(exchange, queue))
 }
 
 /// `iter()`, with clear words for what is returned by mistake most often.
@@ -112,19 +128,25 @@ fn send_iterable(
         leave_if_child(py, &next);
         let Some(data) = next? else { return Ok(()) };
         let data = chunk(&data)?.as_bytes();
-        let sent = gate::detached(py, || {
-            locked(exchange, |link| {
-                if !data.is_empty() {
-                    link.head(None).map_err(|_| Stop::NotStarted)?;
-                    let sent = link.body(data);
-                    link.flush();
-                    if sent != Sent::Yes {
-                        return Ok(sent);
-                    }
+        let queue = |link: &mut Link| {
+            if !data.is_empty() {
+                link.head(None).map_err(|_| Stop::NotStarted)?;
+                let sent = link.body(data);
+                link.flush();
+                if sent != Sent::Yes {
+                    return Ok(sent);
                 }
-                Ok(wanted(link))
-            })
-        })?;
+            }
+            Ok(wanted(link))
+        };
+        let mut queued = None;
+        if data.len() <= SMALL && !gate::is_crowded() {
+            queued = exchange.with(py, |link| link.has_room(data.len()).then(|| queue(link)))?;
+        }
+        let sent = match queued {
+            Some(sent) => sent?,
+            None => gate::detached(py, || locked(exchange, queue))?,
+        };
         if !go_on(sent)? {
             return Ok(());
         }

@@ -11,6 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use flupd_channel::worker::Body;
 use memchr::memchr;
 
+use crate::raw::Unfilled;
+
 /// How much of a file is looked at in one go for the end of a line.
 const WINDOW: usize = 32 * 1024;
 
@@ -54,23 +56,28 @@ impl Source {
         matches!(self, Self::File { .. })
     }
 
-    /// Fills `out` with the bytes from `at` on.
-    pub(crate) fn read(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+    /// The bytes from `at` on, if they needn't be read.
+    pub(crate) fn held<T>(
+        &self,
+        at: u64,
+        length: usize,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Option<T> {
         match self {
-            Self::Memory(bytes) => {
-                out.copy_from_slice(slice(bytes, at, out.len()).ok_or_else(short)?);
-                Ok(())
+            Self::Memory(bytes) => slice(bytes, at, length).map(take),
+            Self::File { window, .. } => {
+                let window = window.try_lock().ok()?;
+                slice(&window.bytes, at.checked_sub(window.at)?, length).map(take)
             }
-            Self::File { file, window, .. } => {
-                if let Ok(window) = window.try_lock()
-                    && let Some(start) = at.checked_sub(window.at)
-                    && let Some(bytes) = slice(&window.bytes, start, out.len())
-                {
-                    out.copy_from_slice(bytes);
-                    return Ok(());
-                }
-                file.read_exact_at(out, at)
-            }
+        }
+    }
+
+    /// Fills `out` with the bytes from `at` on, of which [`Source::held`] has
+    /// none.
+    pub(crate) fn read(&self, at: u64, out: &mut Unfilled<'_>) -> io::Result<()> {
+        match self {
+            Self::Memory(_) => Err(short()),
+            Self::File { file, .. } => out.read(file, at),
         }
     }
 
@@ -143,15 +150,15 @@ mod tests {
     }
 
     #[test]
-    fn reads_by_position() {
-        for source in both(b"hello world") {
-            let mut out = [0; 5];
-            source.read(6, &mut out).unwrap();
-            assert_eq!(&out, b"world");
-            source.read(0, &mut out).unwrap();
-            assert_eq!(&out, b"hello");
-            assert!(source.read(7, &mut out).is_err());
-        }
+    fn what_is_in_memory_is_held() {
+        let [memory, file] = both(b"hello world");
+        assert_eq!(memory.held(6, 5, <[u8]>::to_vec), Some(b"world".to_vec()));
+        assert_eq!(memory.held(7, 5, <[u8]>::to_vec), None);
+        assert_eq!(file.held(6, 5, <[u8]>::to_vec), None);
+        file.line_length(2, u64::MAX).unwrap();
+        assert_eq!(file.held(6, 5, <[u8]>::to_vec), Some(b"world".to_vec()));
+        assert_eq!(file.held(1, 5, <[u8]>::to_vec), None);
+        assert_eq!(file.held(7, 5, <[u8]>::to_vec), None);
     }
 
     #[test]
@@ -167,9 +174,9 @@ mod tests {
                     break;
                 }
                 lengths.push(length);
-                let mut line = vec![0; usize::try_from(length).unwrap()];
-                source.read(at, &mut line).unwrap();
-                assert_eq!(line, body[at as usize..(at + length) as usize]);
+                let line = &body[at as usize..(at + length) as usize];
+                let held = source.held(at, line.len(), |held| held == line);
+                assert_eq!(held.unwrap_or(true), true);
                 at += length;
             }
             assert_eq!(lengths, [2, 1, 4, 3 * WINDOW as u64 + 1, 4]);

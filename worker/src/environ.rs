@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cgi::Params;
+use flupd_channel::worker::EncodedParams;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -10,13 +10,20 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use crate::errors::Errors;
 use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
-use crate::latin1;
+use crate::raw;
+use crate::shape::{Shape, fingerprint, set_scheme};
 
 /// How many names are remembered. Clients invent header names at will.
 const MOST_NAMES: usize = 512;
 
 /// The longest name that is remembered, in bytes.
 const LONGEST_NAME: usize = 128;
+
+/// How many shapes are remembered.
+const MOST_SHAPES: usize = 16;
+
+/// The largest params of which a shape is remembered, in bytes.
+const LARGEST_SHAPE: usize = 8 * 1024;
 
 /// The keys that are the same in every environ of this worker.
 pub(crate) fn template(
@@ -31,121 +38,107 @@ pub(crate) fn template(
     environ.set_item(intern!(py, "wsgi.run_once"), false)?;
     environ.set_item(intern!(py, "wsgi.input_terminated"), true)?;
     environ.set_item(intern!(py, "wsgi.file_wrapper"), py.get_type::<FileWrapper>())?;
+    // These are set for each request; here they keep their places.
+    for name in ["wsgi.url_scheme", "wsgi.input", "wsgi.errors"] {
+        environ.set_item(PyString::intern(py, name), py.None())?;
+    }
     Ok(environ)
 }
 
 /// Builds environs for one app thread.
-///
-/// Web servers send their params in the same order each time, so each key is
-/// guessed from the one that stood in its place in the last request.
 pub(crate) struct Environs {
     template: Py<PyDict>,
-    guesses: Vec<Name>,
     names: HashMap<Box<[u8]>, Py<PyString>>,
-}
-
-struct Name {
-    bytes: Box<[u8]>,
-    text: Py<PyString>,
+    shapes: Vec<Shape>,
+    /// Which shape makes room for the next.
+    oldest: usize,
+    changed: Vec<usize>,
 }
 
 impl Environs {
     pub(crate) fn new(template: Py<PyDict>) -> Self {
-        Self { template, guesses: Vec::new(), names: HashMap::new() }
+        let (names, shapes, changed) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { template, names, shapes, oldest: 0, changed }
     }
 
-    /// The environ of one request.
+    /// The environ of one request. What is left of the params is only memory.
     pub(crate) fn build<'py>(
         &mut self,
         py: Python<'py>,
-        params: &Params,
+        params: &mut EncodedParams,
         input: &Py<Input>,
-        errors: Errors,
+        errors: &Py<Errors>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let environ = self.template.bind(py).copy()?;
-        for (place, (name, value)) in params.iter().enumerate() {
-            // These are ours, whatever a web server is told to send.
-            if name.starts_with(b"wsgi.") {
-                continue;
+        let environ = match self.follow(py, params) {
+            Ok(Some(environ)) => environ,
+            Ok(None) => self.learn(py, params)?,
+            Err(error) => {
+                // One of them is between two requests.
+                self.shapes.clear();
+                return Err(error);
             }
-            let name = self.name(py, place, name)?;
-            environ.set_item(name, latin1::decode(py, value)?)?;
-        }
-        let scheme = if secure(params) { intern!(py, "https") } else { intern!(py, "http") };
-        environ.set_item(intern!(py, "wsgi.url_scheme"), scheme)?;
+        };
         environ.set_item(intern!(py, "wsgi.input"), input)?;
-        environ.set_item(intern!(py, "wsgi.errors"), Bound::new(py, errors)?)?;
+        environ.set_item(intern!(py, "wsgi.errors"), errors)?;
         Ok(environ)
     }
 
-    fn name<'py>(
+    fn follow<'py>(
         &mut self,
         py: Python<'py>,
-        place: usize,
-        name: &[u8],
-    ) -> PyResult<Bound<'py, PyString>> {
-        if let Some(guess) = self.guesses.get(place)
-            && *guess.bytes == *name
-        {
-            return Ok(guess.text.bind(py).clone());
+        params: &mut EncodedParams,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let fingerprint = fingerprint(params);
+        for shape in self.shapes.iter_mut().filter(|shape| shape.may_be(fingerprint)) {
+            let environ = shape.follow(py, params, &mut self.changed)?;
+            if environ.is_some() {
+                return Ok(environ);
+            }
         }
+        Ok(None)
+    }
+
+    /// The environ of a request of a new shape, which is remembered.
+    fn learn<'py>(
+        &mut self,
+        py: Python<'py>,
+        params: &mut EncodedParams,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let environ = self.template.bind(py).copy()?;
+        let mut names = Vec::with_capacity(params.lengths().len());
+        for pair in params.iter() {
+            // These are ours, whatever a web server is told to send.
+            if pair.name().starts_with(b"wsgi.") {
+                continue;
+            }
+            let name = self.name(py, pair.name())?;
+            environ.set_item(&name, raw::decode(py, pair.value())?)?;
+            names.push(name.unbind());
+        }
+        set_scheme(&environ, params)?;
+        let constant = self.template.bind(py).len();
+        let once = environ.len() == constant + names.len() && names.len() == params.lengths().len();
+        if !once || params.size() > LARGEST_SHAPE {
+            return Ok(environ);
+        }
+        let copy = environ.copy()?;
+        let shape = Shape::new(std::mem::take(params), names, environ.unbind());
+        match self.shapes.get_mut(self.oldest) {
+            Some(oldest) => *oldest = shape,
+            None => self.shapes.push(shape),
+        }
+        self.oldest = (self.oldest + 1) % MOST_SHAPES;
+        Ok(copy)
+    }
+
+    fn name<'py>(&mut self, py: Python<'py>, name: &[u8]) -> PyResult<Bound<'py, PyString>> {
         if let Some(text) = self.names.get(name) {
-            let text = text.bind(py).clone();
-            self.guess(place, name, &text);
-            return Ok(text);
+            return Ok(text.bind(py).clone());
         }
-        let text = latin1::decode(py, name)?;
+        let text = raw::decode(py, name)?;
         if self.names.len() < MOST_NAMES && name.len() <= LONGEST_NAME {
             self.names.insert(name.into(), text.clone().unbind());
         }
         Ok(text)
-    }
-
-    /// Expects a remembered name in this place next time.
-    fn guess(&mut self, place: usize, name: &[u8], text: &Bound<'_, PyString>) {
-        let guess = Name { bytes: name.into(), text: text.clone().unbind() };
-        if let Some(old) = self.guesses.get_mut(place) {
-            *old = guess;
-        } else if place == self.guesses.len() && place < MOST_NAMES {
-            self.guesses.push(guess);
-        }
-    }
-}
-
-/// Whether the client spoke https, as far as the web server says.
-fn secure(params: &Params) -> bool {
-    let mut secure = false;
-    for (name, value) in params {
-        match name {
-            b"HTTPS" => {
-                return [&b"on"[..], b"1", b"true"].iter().any(|on| value.eq_ignore_ascii_case(on));
-            }
-            b"REQUEST_SCHEME" => secure = value.eq_ignore_ascii_case(b"https"),
-            _ => {}
-        }
-    }
-    secure
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_scheme_is_what_the_web_server_says() {
-        for (params, expected) in [
-            (&[][..], false),
-            (&[("HTTPS", "on")], true),
-            (&[("HTTPS", "1")], true),
-            (&[("HTTPS", "True")], true),
-            (&[("HTTPS", "off")], false),
-            (&[("HTTPS", "")], false),
-            (&[("REQUEST_SCHEME", "https")], true),
-            (&[("REQUEST_SCHEME", "http")], false),
-            (&[("REQUEST_SCHEME", "http"), ("HTTPS", "on")], true),
-        ] {
-            let pairs = params.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-            assert_eq!(secure(&pairs.collect()), expected, "{params:?}");
-        }
     }
 }

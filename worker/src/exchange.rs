@@ -47,9 +47,14 @@ pub(crate) enum Sent {
 }
 
 impl Exchange {
-    pub(crate) const fn new(port: Port, response: Response) -> Self {
-        let link = Link { port, response, gone: false, line: Vec::new() };
-        Self { link: Mutex::new(Some(link)) }
+    /// Of no request yet.
+    pub(crate) const fn new() -> Self {
+        Self { link: Mutex::new(None) }
+    }
+
+    /// Begins a request. Only while nobody else has this exchange.
+    pub(crate) fn begin(&self, port: Port, response: Response) {
+        *self.lock() = Some(Link { port, response, gone: false, line: Vec::new() });
     }
 
     /// Access to the link; `None` in it once the request has ended.
@@ -110,6 +115,12 @@ impl Link {
             self.note(queued);
         }
         Ok(())
+    }
+
+    /// Whether a body of this many bytes in all, and the head before it, can be
+    /// queued without waiting.
+    pub(crate) fn has_room(&mut self, body: usize) -> bool {
+        self.port.has_room(self.response.head_size().saturating_add(body))
     }
 
     /// Queues a chunk of the body, after the head. Does not flush.

@@ -5,7 +5,7 @@
 //! sleep for it, and they would starve. So those that come back queue at a
 //! gate, one at a time: hold the gate, attach, open the gate.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
@@ -14,6 +14,7 @@ use crate::fork;
 
 static GATE: Gate = Gate {
     wanted: AtomicBool::new(false),
+    coming: AtomicUsize::new(0),
     state: Mutex::new(State { held: false, waiting: 0 }),
     opened: Condvar::new(),
 };
@@ -21,6 +22,8 @@ static GATE: Gate = Gate {
 struct Gate {
     /// Whether there is more than one app thread.
     wanted: AtomicBool,
+    /// How many threads are between wanting to attach and having done so.
+    coming: AtomicUsize,
     state: Mutex<State>,
     opened: Condvar,
 }
@@ -33,6 +36,12 @@ struct State {
 /// Makes the gate work, which costs a little: for workers of several threads.
 pub(crate) fn enable() {
     GATE.wanted.store(true, Ordering::Relaxed);
+}
+
+/// Whether an app thread waits for the interpreter: then whoever has it should
+/// let go of it between requests.
+pub(crate) fn is_crowded() -> bool {
+    GATE.coming.load(Ordering::Relaxed) > 0
 }
 
 /// Does what may wait, detached from the interpreter.
@@ -56,6 +65,7 @@ impl Gate {
         if !self.wanted.load(Ordering::Relaxed) || fork::in_a_child() {
             return None;
         }
+        self.coming.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state();
         while state.held {
             state.waiting += 1;
@@ -73,6 +83,7 @@ impl Gate {
 
 impl Drop for Pass {
     fn drop(&mut self) {
+        GATE.coming.fetch_sub(1, Ordering::Relaxed);
         let mut state = GATE.state();
         state.held = false;
         let wake = state.waiting > 0;

@@ -15,6 +15,9 @@ const HOP_BY_HOP: [&str; 8] = [
     "Upgrade",
 ];
 
+/// Few heads are longer, in bytes.
+const USUAL: usize = 512;
+
 /// A checked status and its headers.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -56,7 +59,10 @@ impl Head {
             return Err(wrong());
         }
         let code = digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
-        let lines = [b"Status: ", status, b"\r\n"].concat();
+        let mut lines = Vec::with_capacity(USUAL);
+        for part in [b"Status: ", status, b"\r\n"] {
+            lines.extend_from_slice(part);
+        }
         Ok(Self { code, lines, length: None })
     }
 
@@ -88,6 +94,11 @@ impl Head {
         Ok(Taken::Kept)
     }
 
+    /// How many bytes it will take, but for a Content-Length and its end.
+    pub(crate) const fn size(&self) -> usize {
+        self.lines.len()
+    }
+
     /// The Content-Length that the app gave.
     pub(crate) const fn length(&self) -> Option<u64> {
         self.length
@@ -110,11 +121,27 @@ impl Head {
         };
         let mut bytes = self.lines;
         if let Some(length) = length {
-            bytes.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
+            bytes.extend_from_slice(b"Content-Length: ");
+            push_decimal(&mut bytes, length);
+            bytes.extend_from_slice(b"\r\n");
         }
         bytes.extend_from_slice(b"\r\n");
         bytes
     }
+}
+
+fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        at -= 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 /// RFC 9110 section 5.6.2.

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PySlice};
 
 use crate::body::Source;
-use crate::{fork, gate};
+use crate::{fork, gate, raw};
 
 /// The file-like object that an app reads the request body from.
 ///
@@ -80,7 +80,10 @@ impl Input {
         (at, end): (u64, u64),
     ) -> PyResult<Bound<'py, PyBytes>> {
         let length = usize::try_from(end - at)?;
-        PyBytes::new_with(py, length, |out| self.ask(py, source, || source.read(at, out)))
+        if let Some(bytes) = source.held(at, length, |held| PyBytes::new(py, held)) {
+            return Ok(bytes);
+        }
+        raw::bytes(py, length, |out| self.ask(py, source, || source.read(at, out)))
     }
 
     fn line<'py>(&self, py: Python<'py>, limit: u64) -> PyResult<Bound<'py, PyBytes>> {

@@ -80,6 +80,14 @@ impl Response {
         }
     }
 
+    /// How many bytes of a head have still to be sent, about.
+    pub(crate) const fn head_size(&self) -> usize {
+        match &self.state {
+            State::Started(head) => head.size(),
+            State::Silent | State::Sent(_) => 0,
+        }
+    }
+
     pub(crate) const fn head_sent(&self) -> bool {
         matches!(self.state, State::Sent(_))
     }

@@ -1,9 +1,6 @@
 //! One request: call the app, send what it returns, close that, conclude.
 
-use std::sync::Arc;
-
-use cgi::Params;
-use flupd_channel::worker::{Body, Port, Request};
+use flupd_channel::worker::{Body, EncodedParams, Port, Request};
 use flupd_channel::{LogLevel, Outcome};
 use pyo3::exceptions::{PyBrokenPipeError, PySystemExit};
 use pyo3::intern;
@@ -12,14 +9,13 @@ use pyo3::types::{PyList, PyTuple};
 
 use crate::answer::{self, Stop};
 use crate::environ::Environs;
-use crate::errors::Errors;
-use crate::exchange::{Exchange, Link};
+use crate::exchange::Link;
 use crate::fork::leave_if_child;
+use crate::handles::Handles;
 use crate::head::Head;
 use crate::input::Input;
 use crate::response::Response;
-use crate::start_response::StartResponse;
-use crate::{failure, gate, leaving};
+use crate::{failure, gate, leaving, raw};
 
 /// What one app thread needs for its requests.
 pub(crate) struct Server {
@@ -27,26 +23,34 @@ pub(crate) struct Server {
     pub(crate) environs: Environs,
     /// Stands for every body that is empty: it has no state.
     pub(crate) no_input: Py<Input>,
+    /// Of the last request, if the app has kept none of it.
+    pub(crate) handles: Option<Handles>,
+}
+
+/// A request that has been answered. What is queued on the port, and the
+/// outcome, have still to be sent.
+pub(crate) struct Served {
+    pub(crate) port: Port,
+    pub(crate) outcome: Outcome,
+    /// Memory for the next request's params.
+    pub(crate) params: EncodedParams,
 }
 
 impl Server {
-    /// Answers one request. What is queued on the port then, and the outcome,
-    /// have still to be sent.
-    pub(crate) fn serve(
-        &mut self,
-        py: Python<'_>,
-        request: Request,
-        port: Port,
-    ) -> Option<(Port, Outcome)> {
-        let Request { params, body } = request;
+    /// Answers one request. `None` if the port is lost, which can't be.
+    pub(crate) fn serve(&mut self, py: Python<'_>, request: Request, port: Port) -> Option<Served> {
+        let Request { mut params, body } = request;
         let head_request = params.get(b"REQUEST_METHOD") == Some(b"HEAD");
-        let exchange = Arc::new(Exchange::new(port, Response::new(head_request)));
+        let handles = self.handles.take().map_or_else(|| Handles::new(py), Ok);
+        let handles = handles.map_err(|error| error.print(py)).ok()?;
+        let exchange = &handles.exchange;
+        exchange.begin(port, Response::new(head_request));
         let input = match body {
             Body::Memory(bytes) if bytes.is_empty() => Ok(self.no_input.clone_ref(py)),
             body => Py::new(py, Input::new(body)),
         };
         let answered = match &input {
-            Ok(input) => self.call(py, &params, input, &exchange),
+            Ok(input) => self.call(py, &mut params, input, &handles),
             Err(error) => Err(error.clone_ref(py).into()),
         };
         if let Ok(input) = &input
@@ -56,30 +60,35 @@ impl Server {
         }
         let verdict = Verdict::on(py, answered);
         let mut link = exchange.take(py)?;
-        if matches!(verdict, Verdict::Answered) && !link.in_line() {
-            // Nothing to say that the port would not collect.
-            let outcome = conclude(&mut link, verdict);
-            return Some((link.port, outcome));
+        if handles.are_free(py) {
+            self.handles = Some(handles);
         }
-        let outcome = gate::detached(py, || {
-            let outcome = conclude(&mut link, verdict);
-            link.end_line();
-            outcome
-        });
-        Some((link.port, outcome))
+        // What there is to say mostly fits.
+        let outcome = if matches!(verdict, Verdict::Answered) && !link.in_line() {
+            conclude(&mut link, verdict)
+        } else {
+            gate::detached(py, || {
+                let outcome = conclude(&mut link, verdict);
+                link.end_line();
+                outcome
+            })
+        };
+        Some(Served { port: link.port, outcome, params })
     }
 
     fn call(
         &mut self,
         py: Python<'_>,
-        params: &Params,
+        params: &mut EncodedParams,
         input: &Py<Input>,
-        exchange: &Arc<Exchange>,
+        handles: &Handles,
     ) -> Result<(), Stop> {
-        let errors = Errors::new(Arc::clone(exchange));
-        let environ = self.environs.build(py, params, input, errors)?;
-        let start_response = Bound::new(py, StartResponse::new(Arc::clone(exchange)))?;
-        let result = self.app.bind(py).call1((environ, start_response));
+        let exchange = &handles.exchange;
+        let environ = self.environs.build(py, params, input, &handles.errors)?;
+        let start_response = handles.start_response.bind(py);
+        let result = raw::call(self.app.bind(py), &environ, start_response);
+        // As with any call, what the app does not keep goes now.
+        drop(environ);
         leave_if_child(py, &result);
         let result = result?;
         let answered = answer::send(py, exchange, &result);

@@ -10,13 +10,15 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::exchange::{Exchange, Link, Sent};
 use crate::head::{Head, Taken};
+use crate::raw::Room;
 use crate::response::Refused;
-use crate::{fork, gate, latin1};
+use crate::{fork, gate};
 
 /// The callable that an app hands its status and headers to.
 #[pyclass(frozen, module = "flupd_worker", name = "start_response")]
 pub(crate) struct StartResponse {
     exchange: Arc<Exchange>,
+    write: Py<Write>,
 }
 
 /// The callable for apps that push their body instead of returning it.
@@ -26,8 +28,14 @@ pub(crate) struct Write {
 }
 
 impl StartResponse {
-    pub(crate) const fn new(exchange: Arc<Exchange>) -> Self {
-        Self { exchange }
+    pub(crate) fn new(py: Python<'_>, exchange: &Arc<Exchange>) -> PyResult<Self> {
+        let write = Py::new(py, Write { exchange: Arc::clone(exchange) })?;
+        Ok(Self { exchange: Arc::clone(exchange), write })
+    }
+
+    /// What every call returns.
+    pub(crate) const fn write(&self) -> &Py<Write> {
+        &self.write
     }
 }
 
@@ -40,7 +48,7 @@ impl StartResponse {
         status: &Bound<'_, PyAny>,
         response_headers: &Bound<'_, PyAny>,
         exc_info: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Write> {
+    ) -> PyResult<Py<Write>> {
         let (head, dropped) = head(status, response_headers)?;
         let in_error = exc_info.is_some();
         let started = self.exchange.with(py, |link| {
@@ -50,7 +58,7 @@ impl StartResponse {
             link.response.start(head, in_error)
         })?;
         match (started, exc_info) {
-            (Ok(()), _) => Ok(Write { exchange: Arc::clone(&self.exchange) }),
+            (Ok(()), _) => Ok(self.write.clone_ref(py)),
             (Err(Refused::HeadSent), Some(exc_info)) => Err(raise_again(exc_info)),
             (Err(_), _) => Err(PyAssertionError::new_err(
                 "start_response() was called a second time without exc_info",
@@ -110,7 +118,9 @@ fn head(
     headers: &Bound<'_, PyAny>,
 ) -> PyResult<(Head, Vec<&'static str>)> {
     let wrong = |error| PyValueError::new_err(format!("start_response(): {error}"));
-    let mut head = Head::new(native("the status", status)?.as_bytes()).map_err(wrong)?;
+    let (mut name_room, mut value_room) = (Room::new(), Room::new());
+    let status = native(|| "the status".into(), status, &mut value_room)?;
+    let mut head = Head::new(status).map_err(wrong)?;
     let mut dropped = Vec::new();
     let mut add = |index: usize, header: &Bound<'_, PyAny>| -> PyResult<()> {
         let Some(pair) = header.cast::<PyTuple>().ok().filter(|pair| pair.len() == 2) else {
@@ -119,10 +129,12 @@ fn head(
                 shown(header)
             )));
         };
-        let name = native(&format_args!("the name of header {index}"), &pair.get_item(0)?)?;
-        let value = pair.get_item(1)?;
-        let value = native(&format_args!("the value of {}", shown(&pair.get_item(0)?)), &value)?;
-        if let Taken::Dropped(name) = head.push(name.as_bytes(), value.as_bytes()).map_err(wrong)? {
+        let (name, value) = (pair.get_borrowed_item(0)?, pair.get_borrowed_item(1)?);
+        let what = || format!("the value of {}", shown(&name));
+        let value = native(what, &value, &mut value_room)?;
+        let what = || format!("the name of header {index}");
+        let name = native(what, &name, &mut name_room)?;
+        if let Taken::Dropped(name) = head.push(name, value).map_err(wrong)? {
             dropped.push(name);
         }
         Ok(())
@@ -141,19 +153,22 @@ fn head(
 }
 
 /// The bytes of a native string; `what` it is, for the error.
-fn native<'py>(
-    what: &(impl std::fmt::Display + ?Sized),
-    object: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyBytes>> {
+fn native<'r>(
+    what: impl Fn() -> String,
+    object: &Bound<'_, PyAny>,
+    room: &'r mut Room,
+) -> PyResult<&'r [u8]> {
     let Ok(text) = object.cast::<PyString>() else {
         return Err(PyTypeError::new_err(format!(
-            "start_response(): {what} must be a str, not {}",
+            "start_response(): {} must be a str, not {}",
+            what(),
             shown(object)
         )));
     };
-    latin1::encode(text).map_err(|_| {
+    room.encode(text).ok_or_else(|| {
         PyValueError::new_err(format!(
-            "start_response(): {what} has characters outside latin-1: {}",
+            "start_response(): {} has characters outside latin-1: {}",
+            what(),
             shown(object)
         ))
     })

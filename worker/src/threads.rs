@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flupd_channel::worker::{Port, Received, Request};
+use flupd_channel::worker::{EncodedParams, Port, Received, Request};
 use flupd_channel::{ChannelError, Outcome};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -58,6 +58,7 @@ impl Threads {
                     app: app.clone_ref(py),
                     environs: Environs::new(template.clone_ref(py)),
                     no_input: no_input.clone_ref(py),
+                    handles: None,
                 },
             })
             .collect();
@@ -138,13 +139,13 @@ impl AppThread {
     /// Serves until the port ends. `signals` on the main thread only.
     fn run(self, py: Python<'_>, signals: Option<&Signals>) {
         let Self { mut port, mut server } = self;
-        let mut outcome = None;
+        let (mut outcome, mut params) = (None, EncodedParams::default());
         let ended = loop {
-            match next(py, &mut port, outcome, signals) {
+            match next(py, &mut port, outcome, params, signals) {
                 Ok(Some(request)) => match server.serve(py, request, port) {
                     Some(served) => {
-                        port = served.0;
-                        outcome = Some(served.1);
+                        (port, params) = (served.port, served.params);
+                        outcome = Some(served.outcome);
                     }
                     None => return,
                 },
@@ -162,18 +163,29 @@ impl AppThread {
     }
 }
 
-/// Ends the last answer and waits for the next request.
+/// Ends the last answer and waits for the next request, whose params may use
+/// the memory of the last one's.
 fn next(
     py: Python<'_>,
     port: &mut Port,
     mut outcome: Option<Outcome>,
+    mut params: EncodedParams,
     signals: Option<&Signals>,
 ) -> Result<Option<Request>, ChannelError> {
+    // Letting go of the interpreter and taking it again costs more than this.
+    if !gate::is_crowded() && port.can_end() {
+        if let Some(outcome) = outcome.take() {
+            port.end(outcome)?;
+        }
+        if let Some(request) = port.try_receive_into(&mut params)? {
+            return Ok(Some(request));
+        }
+    }
     loop {
-        let last = outcome.take();
+        let (last, params) = (outcome.take(), std::mem::take(&mut params));
         let next = gate::detached(py, || {
             last.map_or(Ok(()), |outcome| port.end(outcome))?;
-            port.receive()
+            port.receive_into(params)
         })?;
         match (next, signals) {
             (Received::Request(request), _) => return Ok(Some(request)),
