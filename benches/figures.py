@@ -1,7 +1,7 @@
 """The rounds of all workloads, and what is asked of them: medians, spreads and ratios."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
 
 
@@ -26,11 +26,13 @@ class Spread:
 
 @dataclass
 class Figures:
-    """`rounds[workload][label]` is a list of one dictionary a round; `once` holds what is measured by itself."""
+    """`rounds[workload][label]` is a list of one dictionary a round; `once` holds what is
+    measured by itself, `failures` why a workload was given up."""
 
     rounds: dict = field(default_factory=dict)
     once: dict = field(default_factory=dict)
     about: dict = field(default_factory=dict)
+    failures: dict = field(default_factory=dict)
 
     def spread(self, workload, label, figure):
         """The figure over the rounds that count, or None if it was not measured."""
@@ -60,7 +62,7 @@ class Figures:
         return Spread.of([one["foreign"] for labelled in rounds for one in labelled])
 
     def to_json(self):
-        return json.dumps({"about": self.about, "once": self.once, "rounds": self.rounds}, indent=1)
+        return json.dumps(asdict(self), indent=1)
 
     @classmethod
     def from_json(cls, text):

@@ -51,7 +51,11 @@ def main():
     (options.output / "report.md").write_text(report.markdown(figures))
     (options.output / "report.svg").write_text(chart.svg(figures))
     print(report.goals(figures, only_measured=bool(options.only)))
+    for name, failure in figures.failures.items():
+        print(f"{name} failed: {failure}\n")
     print(f"The whole report: {options.output}/report.md, report.svg, results.json")
+    if figures.failures:
+        sys.exit(1)
 
 
 def measured(options):
@@ -68,7 +72,10 @@ def measured(options):
         if only and workload.name not in only:
             continue
         names = [name for name in chosen(workload, options) if peers.runs(name, tools)]
-        figures.rounds[workload.name] = rounds.run(tools, workload, names, number, seconds, patience, say)
+        try:
+            figures.rounds[workload.name] = rounds.run(tools, workload, names, number, seconds, patience, say)
+        except Failed as failure:
+            figures.failures[workload.name] = str(failure)
     for name, measure in once.ALL.items():
         if not only or name in only:
             figures.once[name] = measure(tools, number, options.quick, say)

@@ -47,6 +47,8 @@ def markdown(figures):
     for workload in WORKLOADS:
         if workload.name in figures.rounds:
             parts += [f"## {workload.title}\n", table(figures, workload)]
+        if workload.name in figures.failures:
+            parts += [f"## {workload.title}\n", f"**Failed:**\n\n```\n{figures.failures[workload.name]}\n```\n"]
     parts += [memory(figures), start(figures), "## How\n", METHOD]
     return "\n".join(part for part in parts if part)
 

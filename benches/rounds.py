@@ -13,7 +13,7 @@ import measure
 import nginx
 import peers
 from load import Target
-from serving import Processes, free_ports
+from serving import Failed, Processes, free_ports
 
 
 class Patience:
@@ -42,10 +42,19 @@ def run(tools, workload, names, rounds, seconds, patience, say):
             for label, peer, load in entries[turn:] + entries[:turn]:
                 say(f"{workload.name}: round {number + 1} of {rounds}, {label}")
                 patience.wait()
-                figures = one(tools, load, targets[peer], servers[peer].pid, front.pid, seconds)
+                try:
+                    figures = one(tools, load, targets[peer], servers[peer].pid, front.pid, seconds)
+                except Failed as failure:
+                    raise Failed(f"{label}: {failure}\nIts log:\n{log_of(processes, peer)}") from None
                 samples[label].append(figures)
                 processes.check()
         return samples
+
+
+def log_of(processes, peer):
+    """The last lines that a server wrote."""
+    log = next(log for name, _, log in processes.running if name == peer)
+    return "".join(open(log, errors="replace").readlines()[-10:])
 
 
 def start(processes, tools, workload, names, directory):
