@@ -33,12 +33,13 @@ impl Writer {
         Self { thread, written: 0, read: 0 }
     }
 
-    /// How long a payload fits now.
-    pub(crate) fn room(&mut self, head: &ThreadHead) -> usize {
+    /// How long a payload fits now; `None` if not even an empty one does.
+    pub(crate) fn room(&mut self, head: &ThreadHead) -> Option<usize> {
         self.read = head.read.0.load(Ordering::Acquire);
         // The gateway is trusted here, but arithmetic must not wrap.
         let used = self.written.saturating_sub(self.read);
-        RING.saturating_sub(usize::try_from(used).unwrap_or(RING)).saturating_sub(HEADER)
+        let free = RING.checked_sub(usize::try_from(used).unwrap_or(RING));
+        free.and_then(|free| free.checked_sub(HEADER))
     }
 
     /// Begins an answer: an empty ring starts again where the caches are warm. The

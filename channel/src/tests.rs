@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use cgi::Params;
 
-use crate::frame::{Header, Kind};
+use crate::frame::{HEADER, Header, Kind, MAX_REPLY};
 use crate::gateway::{Body, Memory, Port, Reply, Size, size};
 use crate::layout::{self, RING, ThreadHead};
 use crate::memory::Mapping;
@@ -115,6 +116,27 @@ fn requests_of_every_size_and_their_answers_arrive_whole() {
         assert!(answer.body == bytes, "{length} bytes");
         assert_eq!(answer.end, Some(Outcome::Complete as u8));
     }
+    port.close();
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_full_ring_has_no_room_for_the_end() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    // As many bytes as fill the ring to the last one, with the headers.
+    const EXACT: usize = RING - (HEADER + 8) - RING.div_ceil(MAX_REPLY) * HEADER;
+    let (_memory, mut port, thread) = worker(|port, _| {
+        port.head(b"8 bytes.").unwrap();
+        port.body(&[7; EXACT]).unwrap();
+        port.end(Outcome::Complete).unwrap();
+    });
+    port.stage(&params("/"), &Body::Memory(Vec::new())).unwrap();
+    port.wake();
+    std::thread::sleep(Duration::from_millis(50));
+    let answer = answer(&mut port).unwrap();
+    assert!(answer.body == vec![7; EXACT]);
+    assert_eq!(answer.end, Some(Outcome::Complete as u8));
     port.close();
     thread.join().unwrap();
 }

@@ -217,7 +217,7 @@ impl Port {
 
     /// Whether [`Port::end`] would not have to wait.
     pub fn can_end(&mut self) -> bool {
-        self.ring.room(self.memory.at::<ThreadHead>(layout::thread(self.thread))) > 0
+        self.room_now().is_some()
     }
 
     /// The gateway runs on this very thread: nobody rings or sleeps, `pump` has
@@ -415,8 +415,7 @@ impl Port {
         // The padding of the payload itself has to fit, too.
         let least = least.next_multiple_of(8);
         loop {
-            let room = self.room_now();
-            if room >= least {
+            if let Some(room) = self.room_now().filter(|&room| room >= least) {
                 return Ok(room);
             }
             if let Some(pump) = self.pump {
@@ -428,7 +427,7 @@ impl Port {
             let memory = Arc::clone(&self.memory);
             let head = memory.at::<ThreadHead>(layout::thread(self.thread));
             head.blocked.0.announce();
-            let slept = if self.ring.room(head) >= least {
+            let slept = if self.ring.room(head).is_some_and(|room| room >= least) {
                 Slept::Woken
             } else {
                 head.blocked.0.sleep(NAP)
@@ -441,8 +440,9 @@ impl Port {
     }
 
     /// How long a payload fits without waiting, in bytes.
-    fn room_now(&mut self) -> usize {
-        self.ring.room(self.memory.at::<ThreadHead>(layout::thread(self.thread))) & !7
+    fn room_now(&mut self) -> Option<usize> {
+        let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
+        self.ring.room(head).map(|room| room & !7)
     }
 
     /// Whether a head and a body of this many bytes in all, and the end, can be
@@ -452,7 +452,7 @@ impl Port {
         const BESIDE: usize = 1024;
         let bytes = bytes.saturating_add(BESIDE);
         self.begin(bytes);
-        self.room_now() >= bytes
+        self.room_now().is_some_and(|room| room >= bytes)
     }
 
     /// Before the first frame of an answer, of which `bytes` are known to come.

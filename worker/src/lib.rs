@@ -8,6 +8,7 @@
 //! requests from their ports ([`flupd_channel::worker`]), call the app as PEP
 //! 3333 says, and put head and body back.
 
+mod allocator;
 mod answer;
 mod body;
 mod descriptor;
@@ -62,6 +63,7 @@ mod flupd_worker {
 #[pyfunction]
 fn main(py: Python<'_>) -> PyResult<i32> {
     fork::watch();
+    allocator::keep_memory();
     let socket = descriptor::status_socket().map_err(|error| {
         let why = "flupd's workers are started by `flupd serve`: no socket to a supervisor";
         io::Error::new(error.kind(), format!("{why}: {error}"))
