@@ -47,4 +47,42 @@ def inheritable():
     return sorted(found)
 
 
+kept = []
+
+
+def keep(environ, start_response):
+    """Keeps one of the objects that it was given."""
+    given = [environ, start_response, ok(start_response), environ["wsgi.errors"]]
+    kept.append(given[int(environ["HTTP_X_WHICH"])])
+    return [b"kept"]
+
+
+def kept_ones(environ, start_response):
+    """Whether it is given any of those, and what they still do."""
+    given = [environ, start_response, ok(start_response), environ["wsgi.errors"]]
+    said = []
+    for old in kept:
+        if callable(old):
+            try:
+                old(b"x") if type(old).__name__ == "write" else ok(old)
+            except OSError as error:
+                said.append(str(error))
+    again = sum(old is new for old in kept for new in given)
+    path = [old["HTTP_X_WHICH"] for old in kept if type(old) is dict]
+    return [repr((len(kept), again, said, path)).encode()]
+
+
+def spoil(environ, start_response):
+    """Does to its environ what it may, and shows what it was."""
+    ok(start_response)
+    shown = repr(sorted((k, v) for k, v in environ.items() if k.startswith("HTTP_X")))
+    environ["HTTP_X_OURS"] = "ours"
+    environ["wsgi.version"] = environ["wsgi.url_scheme"] = None
+    for key in [key for key in environ if key.startswith("HTTP")]:
+        del environ[key]
+    if "clear" in shown:
+        environ.clear()
+    return [shown.encode()]
+
+
 application = by_path(sys.modules[__name__])

@@ -82,3 +82,84 @@ fn very_many_and_very_long_params_arrive() {
         }
     }
 }
+
+/// Requests that name the same params share the memory of their environs.
+#[test]
+fn each_environ_is_that_of_its_request_alone() {
+    for python in pythons() {
+        let mut worker = Start::app("environs").ready(python);
+        for (pairs, expected) in [
+            (&[("HTTP_X_A", "1"), ("HTTP_X_B", "2")][..], "[('HTTP_X_A', '1'), ('HTTP_X_B', '2')]"),
+            (&[("HTTP_X_A", "1"), ("HTTP_X_B", "2")], "[('HTTP_X_A', '1'), ('HTTP_X_B', '2')]"),
+            (&[("HTTP_X_A", ""), ("HTTP_X_B", "22")], "[('HTTP_X_A', ''), ('HTTP_X_B', '22')]"),
+            (&[("HTTP_X_A", "1"), ("HTTP_X_C", "2")], "[('HTTP_X_A', '1'), ('HTTP_X_C', '2')]"),
+            (&[("HTTP_X_B", "1"), ("HTTP_X_A", "2")], "[('HTTP_X_A', '2'), ('HTTP_X_B', '1')]"),
+            (&[("HTTP_X_A", "x"), ("HTTP_X_A", "y")], "[('HTTP_X_A', 'y')]"),
+            (&[("HTTP_X_A", "z"), ("HTTP_X_A", "y")], "[('HTTP_X_A', 'y')]"),
+            (&[("HTTP_X_A", "y"), ("HTTP_X_A", "")], "[('HTTP_X_A', '')]"),
+            (&[("HTTP_X_AB", "")], "[('HTTP_X_AB', '')]"),
+            (&[("HTTP_X_A", "Bclear")], "[('HTTP_X_A', 'Bclear')]"),
+            (&[("HTTP_X_A", "B")], "[('HTTP_X_A', 'B')]"),
+            (&[], "[]"),
+            (&[("HTTP_X_A", "1"), ("HTTP_X_B", "2")], "[('HTTP_X_A', '1'), ('HTTP_X_B', '2')]"),
+        ] {
+            let mut sent = params("GET", "/spoil", 0);
+            for (name, value) in pairs {
+                sent.push(name.as_bytes(), value.as_bytes());
+            }
+            worker.send(0, &sent, &Body::Memory(Vec::new()));
+            assert_eq!(worker.receive(0).text(), expected, "{python}: {pairs:?}");
+        }
+        // More kinds of clients than are remembered, and all of them again.
+        for round in 0..60 {
+            let name = format!("HTTP_X_{}", "N".repeat(round % 20));
+            let mut sent = params("GET", "/spoil", 0);
+            sent.push(name.as_bytes(), round.to_string().as_bytes());
+            worker.send(0, &sent, &Body::Memory(Vec::new()));
+            assert_eq!(worker.receive(0).text(), format!("[('{name}', '{round}')]"), "{python}");
+        }
+        for scheme in ["http", "https", "https", "http"] {
+            let mut sent = params("GET", "/environ", 0);
+            sent.push(b"REQUEST_SCHEME", scheme.as_bytes());
+            worker.send(0, &sent, &Body::Memory(Vec::new()));
+            let answer = worker.receive(0);
+            let (_, shown): Shown = serde_json::from_str(answer.text()).unwrap();
+            assert_eq!(shown["wsgi.url_scheme"].1, format!("'{scheme}'"), "{python}");
+        }
+    }
+}
+
+/// What nobody has kept is given to the next request, so it must be seen who has.
+#[test]
+fn what_an_app_keeps_is_not_given_to_the_next_request() {
+    for python in pythons() {
+        for (which, said, path) in [
+            ("0", "[]", "['0']"),
+            ("1", "['the request has ended']", "[]"),
+            ("2", "['the request has ended']", "[]"),
+            ("3", "[]", "[]"),
+        ] {
+            let mut worker = Start::app("environs").ready(python);
+            for round in 1..=2 {
+                let mut sent = params("GET", "/keep", 0);
+                sent.push(b"HTTP_X_WHICH", which.as_bytes());
+                worker.send(0, &sent, &Body::Memory(Vec::new()));
+                assert_eq!(worker.receive(0).text(), "kept");
+                let sent = params("GET", "/kept_ones", 0);
+                worker.send(0, &sent, &Body::Memory(Vec::new()));
+                let (said, path) = match round {
+                    1 => (said.to_owned(), path.to_owned()),
+                    _ => (twice(said), twice(path)),
+                };
+                let expected = format!("({round}, 0, {said}, {path})");
+                assert_eq!(worker.receive(0).text(), expected, "{python}: {which}");
+            }
+        }
+    }
+}
+
+/// A list of one item, as Python shows it, with that item twice.
+fn twice(list: &str) -> String {
+    let item = list.trim_matches(['[', ']']);
+    if item.is_empty() { list.to_owned() } else { format!("[{item}, {item}]") }
+}
