@@ -1,27 +1,7 @@
-//! flupd: the FastCGI/SCGI gateway daemon for Python.
-
-// A program has no callers outside: `pub` says what other modules use.
-#![allow(unreachable_pub)]
-
-mod cli;
-mod commands;
-mod config;
-mod control;
-mod gateway;
-mod inherited;
-mod observe;
-mod supervisor;
+//! The program `flupd`; see the library of the same name.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::cli::{Cli, Command};
-
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Serve(args) => commands::serve::run(*args),
-        Command::Request(args) => commands::request::run(&args),
-        Command::Gateway => commands::gateway::run(),
-    }
+    flupd::main()
 }

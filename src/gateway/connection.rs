@@ -118,6 +118,7 @@ impl Connection {
             last_write: now,
             pool: Rc::clone(&shared.pool),
             bound: shared.config.limits.response_memory,
+            patience: shared.config.timeouts.write,
         };
         Self {
             line: Rc::new(RefCell::new(line)),
@@ -279,7 +280,8 @@ impl Connection {
         let script_name = self.shared.config.script_name.as_deref().map(str::as_bytes);
         match assembly.finish(script_name).await {
             Ok(request) => {
-                let exchange = Exchange::new(request, Rc::clone(&self.wake));
+                let exchange =
+                    Exchange::new(request, Rc::clone(&self.wake), open.id, Rc::clone(&self.line));
                 open.stage = Stage::Answering(Rc::clone(&exchange));
                 self.shared.pool.submit(exchange);
             }

@@ -11,8 +11,10 @@
 //! answer.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 
+use super::line::Line;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::seat::Seat;
@@ -50,13 +52,21 @@ pub(super) struct Exchange {
     /// Error text that came before the head: some web servers take none there.
     early: RefCell<Vec<u8>>,
     connection: Rc<Wake>,
+    /// The id of the request on its connection, and where its answer goes out.
+    way: Option<(u16, Rc<RefCell<Line>>)>,
 }
 
 impl Exchange {
     /// A request that waits for its answer; `connection` is notified when there
     /// is something to take.
-    pub(super) fn new(request: Request, connection: Rc<Wake>) -> Rc<Self> {
-        Rc::new(Self::at(Place::Waiting, Some(request), connection))
+    pub(super) fn new(
+        request: Request,
+        connection: Rc<Wake>,
+        id: u16,
+        line: Rc<RefCell<Line>>,
+    ) -> Rc<Self> {
+        let way = Some((id, line));
+        Rc::new(Self { way, ..Self::at(Place::Waiting, Some(request), connection) })
     }
 
     /// A request that is answered with a refusal.
@@ -73,6 +83,7 @@ impl Exchange {
             cancelled: Cell::new(false),
             early: RefCell::default(),
             connection,
+            way: None,
         }
     }
 
@@ -118,6 +129,16 @@ impl Exchange {
     /// The error text that was held.
     pub(super) fn held_stderr(&self) -> Vec<u8> {
         self.early.take()
+    }
+
+    /// Sends what has arrived of the answer at once, on behalf of the
+    /// connection; with `wait`, until some of it is sent.
+    ///
+    /// # Errors
+    /// What the socket reports, or that the client takes nothing.
+    pub(super) fn pump(self: &Rc<Self>, wait: bool) -> io::Result<()> {
+        let Some((id, line)) = &self.way else { return Ok(()) };
+        line.borrow_mut().pump(*id, self, wait)
     }
 
     /// The client has gone or has aborted: nobody takes the answer any more.

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use flupd_channel::Outcome;
@@ -45,6 +46,8 @@ pub(super) struct Line {
     /// How much may wait for a slow peer, in bytes, while other requests wait
     /// for its app thread.
     pub(super) bound: usize,
+    /// How long the peer may take nothing.
+    pub(super) patience: Duration,
 }
 
 /// How much is taken for one write. What a slow peer leaves of it is copied.
@@ -65,6 +68,22 @@ impl Line {
                 Ok(Relayed::Whole)
             }
             Place::Cut => Ok(Relayed::Cut),
+        }
+    }
+
+    /// Sends what has arrived of an answer whose app runs on this very thread;
+    /// with `wait`, until some of it is sent. Its end can't be there yet.
+    ///
+    /// # Errors
+    /// What the socket reports; `TimedOut` when the peer takes nothing.
+    pub(super) fn pump(&mut self, id: u16, exchange: &Rc<Exchange>, wait: bool) -> io::Result<()> {
+        loop {
+            let relayed = self.relay(id, exchange)?;
+            self.write()?;
+            if !wait || relayed != Relayed::Nothing {
+                return Ok(());
+            }
+            self.stream.wait_writable(self.patience)?;
         }
     }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use tokio::time::Instant;
 
 use super::pool::Pool;
+use super::solo;
 
 thread_local! {
     static POOL: RefCell<Option<Rc<Pool>>> = const { RefCell::new(None) };
@@ -35,13 +36,31 @@ pub(super) fn serve(pool: Rc<Pool>) {
     POOL.set(Some(pool));
 }
 
+/// The sleeps of this thread serve nobody any more.
+pub(super) fn end() {
+    POOL.set(None);
+}
+
+/// Calls `work` with the pool of this thread.
+pub(super) fn with_pool(work: impl FnOnce(&Rc<Pool>)) {
+    // The borrow ends first: what is called may come here again.
+    let pool = POOL.with_borrow(Clone::clone);
+    if let Some(pool) = pool {
+        work(&pool);
+    }
+}
+
 /// The runtime's hook before it parks the thread.
 pub(super) fn before_sleep() {
-    POOL.with_borrow(|pool| pool.iter().for_each(|pool| pool.before_sleep()));
+    with_pool(|pool| {
+        pool.before_sleep();
+        // Until a connection has something to do, or nothing is staged.
+        while solo::step() && !pool.scan() {}
+    });
 }
 
 /// The runtime's hook after it was woken.
 pub(super) fn after_sleep() {
     forget_time();
-    POOL.with_borrow(|pool| pool.iter().for_each(|pool| pool.after_sleep()));
+    with_pool(|pool| pool.after_sleep());
 }

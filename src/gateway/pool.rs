@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use flupd_channel::gateway::{Memory, Size, size};
+use flupd_channel::worker::Pump;
 use flupd_channel::{ChannelError, Outcome};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
@@ -419,14 +420,19 @@ impl Pool {
         }
     }
 
-    /// There may be something in the ring of this seat.
-    fn look(&self, seat: &Rc<Seat>) {
-        let Some(front) = seat.front() else { return };
+    /// There may be something in the ring of this seat; `true` if a connection
+    /// has been told.
+    fn look(&self, seat: &Rc<Seat>) -> bool {
+        let Some(front) = seat.front() else { return false };
         if front.is_cancelled() {
             self.discard(seat, &front);
-        } else if seat.has_news() {
+            return false;
+        }
+        let news = seat.has_news();
+        if news {
             front.news();
         }
+        news
     }
 
     fn discard(&self, seat: &Rc<Seat>, unwanted: &Rc<Exchange>) {
@@ -449,13 +455,14 @@ impl Pool {
         }
     }
 
-    /// Lets the connections look that have something to take.
-    fn scan(&self) {
+    /// Lets the connections look that have something to take; `true` if there is
+    /// one.
+    pub(super) fn scan(&self) -> bool {
         let mut with_news = Vec::new();
         for worker in self.workers.borrow().values() {
             worker.memory.news(|thread| with_news.extend(worker.seats.get(thread).cloned()));
         }
-        with_news.iter().for_each(|seat| self.look(seat));
+        with_news.iter().fold(false, |told, seat| self.look(seat) | told)
     }
 
     /// A gateway that is never idle still has to wake and to look.
@@ -503,6 +510,24 @@ impl Pool {
             worker.memory.awake();
         }
         self.scan();
+    }
+
+    /// The app runs on this very thread and wants its answer sent, or room in its
+    /// ring. Room comes at the latest when the client has not taken anything for
+    /// the time it may.
+    pub(super) fn pump(&self, worker: u64, what: Pump) {
+        let seat = self.workers.borrow().get(&worker).and_then(|w| w.seats.first().cloned());
+        let Some((seat, front)) = seat.and_then(|seat| seat.front().map(|front| (seat, front)))
+        else {
+            return;
+        };
+        if !front.is_cancelled() && front.pump(what == Pump::Room).is_err() {
+            front.cancel();
+            seat.cancel();
+        }
+        if front.is_cancelled() {
+            self.discard(&seat, &front);
+        }
     }
 
     /// Whether all threads of a worker have gone while its process has not.

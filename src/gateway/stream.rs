@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity as spare;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -86,6 +87,20 @@ impl Stream {
         let polled = poll(&mut socket, Some(&now));
         polled.is_ok_and(|count| count > 0)
             && socket.iter().any(|s| s.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+    }
+
+    /// Waits, with the whole thread, until something fits.
+    ///
+    /// # Errors
+    /// `TimedOut` after `patience`; otherwise what `poll(2)` reports.
+    pub(super) fn wait_writable(&self, patience: Duration) -> io::Result<()> {
+        let mut socket = [PollFd::new(self, PollFlags::OUT)];
+        let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+        match poll(&mut socket, Some(&patience)) {
+            Ok(0) => Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Whether something may have arrived, or the end; else the task is woken.

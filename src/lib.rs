@@ -1,0 +1,33 @@
+//! flupd: the FastCGI/SCGI gateway daemon for Python.
+//!
+//! This library is the program `flupd` ([`main`]), and the part of it that runs
+//! inside the user's interpreter in solo mode ([`solo`]).
+
+// Nearly all of it has no callers outside: `pub` says what other modules use.
+#![allow(unreachable_pub)]
+
+mod cli;
+mod commands;
+mod config;
+mod control;
+mod gateway;
+mod inherited;
+mod observe;
+mod supervisor;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+pub use crate::gateway::solo;
+
+/// The program: does what its command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => commands::serve::run(*args),
+        Command::Request(args) => commands::request::run(&args),
+        Command::Gateway => commands::gateway::run(),
+    }
+}
