@@ -51,6 +51,7 @@ bench-micro: cargo ## micro-benchmarks: the codecs, and the WSGI call alone
 install: build ## put flupd under PREFIX (/usr/local)
 	install -D -m 755 target/release/flupd $(DESTDIR)$(PREFIX)/bin/flupd
 	install -D -m 644 target/release/libflupd_worker.so $(DESTDIR)$(PREFIX)/lib/flupd/libflupd_worker.so
+	install -D -m 644 target/release/libflupd_solo.so $(DESTDIR)$(PREFIX)/lib/flupd/libflupd_solo.so
 
 packages: ## install the Debian packages that the tests need, if any is missing
 	@tests/packages.sh $(PYTHON) $(TEST_PACKAGES)

@@ -79,6 +79,11 @@ pub struct ServeArgs {
     #[arg(long)]
     pub preload: bool,
 
+    /// Serve and run the app in one process, on one thread: the fastest for apps
+    /// that answer at once, but while the app works nothing else happens.
+    #[arg(long, conflicts_with_all = ["preload", "threads"])]
+    pub solo: bool,
+
     /// The Python to run the app with: an interpreter or the directory of a virtualenv
     /// [default: $VIRTUAL_ENV, else python3 on PATH]
     #[arg(long, value_name = "PATH", help_heading = "App")]

@@ -26,6 +26,8 @@ pub struct ServeConfig {
     pub threads: usize,
     /// Whether the app is imported once, and workers are forked from there.
     pub preload: bool,
+    /// Whether each worker serves connections itself, on its one thread.
+    pub solo: bool,
     /// The interpreter or virtualenv that was asked for.
     pub python: Option<PathBuf>,
     /// The directory to enter before the import, absolute.

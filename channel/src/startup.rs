@@ -25,6 +25,14 @@ pub enum Task {
     Serve(WorkerConfig),
     /// Import the app once, and fork workers that run it.
     Preload(ZygoteConfig),
+    /// Run the app, and serve connections in the same process. The listening
+    /// sockets travel with it.
+    Solo {
+        /// The app.
+        worker: WorkerConfig,
+        /// The gateway's configuration, as JSON.
+        gateway: String,
+    },
 }
 
 /// What a worker has to run.

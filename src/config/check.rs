@@ -95,8 +95,9 @@ impl TryFrom<ServeArgs> for ServeConfig {
             })
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from).min(1024);
+        let (cores, threads) = if args.solo { (1, 1) } else { (cores, DEFAULT_THREADS) };
         let workers = or_default(args.workers.map(usize::from), "workers", cores);
-        let threads = or_default(args.threads.map(usize::from), "threads", DEFAULT_THREADS);
+        let threads = or_default(args.threads.map(usize::from), "threads", threads);
         if args.python.is_none() {
             defaults.push("python");
         }
@@ -115,6 +116,7 @@ impl TryFrom<ServeArgs> for ServeConfig {
             workers,
             threads,
             preload: args.preload,
+            solo: args.solo,
             python: args.python,
             path: path.collect::<Result<_, _>>()?,
             chdir,

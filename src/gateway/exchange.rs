@@ -14,7 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
-use super::line::Line;
+use super::line::{Line, Relayed};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::seat::Seat;
@@ -37,6 +37,20 @@ pub(super) enum Place {
     Cut,
     /// The answer has been taken whole.
     Over,
+    /// Its end was sent on behalf of the connection, which does not know yet.
+    Delivered {
+        /// Whether the answer is complete.
+        whole: bool,
+    },
+}
+
+/// What [`Exchange::pump`] has sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pumped {
+    /// What there was.
+    Part,
+    /// The answer to its end: the next request is in front.
+    End,
 }
 
 /// One request.
@@ -136,9 +150,15 @@ impl Exchange {
     ///
     /// # Errors
     /// What the socket reports, or that the client takes nothing.
-    pub(super) fn pump(self: &Rc<Self>, wait: bool) -> io::Result<()> {
-        let Some((id, line)) = &self.way else { return Ok(()) };
-        line.borrow_mut().pump(*id, self, wait)
+    pub(super) fn pump(self: &Rc<Self>, wait: bool) -> io::Result<Pumped> {
+        let Some((id, line)) = &self.way else { return Ok(Pumped::Part) };
+        let whole = match line.borrow_mut().pump(*id, self, wait)? {
+            Relayed::Nothing | Relayed::Part => return Ok(Pumped::Part),
+            relayed => relayed == Relayed::Whole,
+        };
+        self.put(Place::Delivered { whole });
+        self.news();
+        Ok(Pumped::End)
     }
 
     /// The client has gone or has aborted: nobody takes the answer any more.

@@ -67,21 +67,27 @@ impl Line {
                 self.refuse(id, &refusal);
                 Ok(Relayed::Whole)
             }
-            Place::Cut => Ok(Relayed::Cut),
+            Place::Cut | Place::Delivered { whole: false } => Ok(Relayed::Cut),
+            Place::Delivered { whole: true } => Ok(Relayed::Whole),
         }
     }
 
     /// Sends what has arrived of an answer whose app runs on this very thread;
-    /// with `wait`, until some of it is sent. Its end can't be there yet.
+    /// with `wait`, until some of it is sent.
     ///
     /// # Errors
     /// What the socket reports; `TimedOut` when the peer takes nothing.
-    pub(super) fn pump(&mut self, id: u16, exchange: &Rc<Exchange>, wait: bool) -> io::Result<()> {
+    pub(super) fn pump(
+        &mut self,
+        id: u16,
+        exchange: &Rc<Exchange>,
+        wait: bool,
+    ) -> io::Result<Relayed> {
         loop {
             let relayed = self.relay(id, exchange)?;
             self.write()?;
             if !wait || relayed != Relayed::Nothing {
-                return Ok(());
+                return Ok(relayed);
             }
             self.stream.wait_writable(self.patience)?;
         }

@@ -5,11 +5,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::pool::Pool;
 use super::solo;
+
+/// How long answers may wait for the next request to be run on this thread.
+const TURN: Duration = Duration::from_micros(100);
 
 thread_local! {
     static POOL: RefCell<Option<Rc<Pool>>> = const { RefCell::new(None) };
@@ -54,8 +58,11 @@ pub(super) fn with_pool(work: impl FnOnce(&Rc<Pool>)) {
 pub(super) fn before_sleep() {
     with_pool(|pool| {
         pool.before_sleep();
-        // Until a connection has something to do, or nothing is staged.
-        while solo::step() && !pool.scan() {}
+        // Several short requests make one turn; a long one ends it.
+        let (mut told, begun) = (false, Instant::now());
+        while !(told && begun.elapsed() > TURN) && solo::step() {
+            told |= pool.scan();
+        }
     });
 }
 

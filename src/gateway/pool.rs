@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
-use super::exchange::{Exchange, Place};
+use super::exchange::{Exchange, Place, Pumped};
 use super::park;
 use super::refusal::Refusal;
 use super::seat::Seat;
@@ -128,6 +128,14 @@ impl Pool {
     pub(super) fn close(&self) {
         let workers: Vec<u64> = self.workers.borrow().keys().copied().collect();
         workers.into_iter().for_each(|worker| self.drain(worker));
+    }
+
+    /// No worker will come any more: what waits is refused.
+    pub(super) fn give_up(&self, why: &str) {
+        self.health.set(Health::Failing);
+        for exchange in self.queue.take() {
+            exchange.refuse(Refusal::worker_lost(why.to_owned()));
+        }
     }
 
     /// The worker process has ended: what it did not answer is lost.
@@ -517,16 +525,23 @@ impl Pool {
     /// the time it may.
     pub(super) fn pump(&self, worker: u64, what: Pump) {
         let seat = self.workers.borrow().get(&worker).and_then(|w| w.seats.first().cloned());
-        let Some((seat, front)) = seat.and_then(|seat| seat.front().map(|front| (seat, front)))
-        else {
-            return;
-        };
-        if !front.is_cancelled() && front.pump(what == Pump::Room).is_err() {
-            front.cancel();
-            seat.cancel();
-        }
-        if front.is_cancelled() {
+        let Some(seat) = seat else { return };
+        // Answers of requests that ran before this one stand before its own.
+        while let Some(front) = seat.front() {
+            if !front.is_cancelled() {
+                match front.pump(what == Pump::Room) {
+                    Ok(Pumped::End) => continue,
+                    Ok(Pumped::Part) => return,
+                    Err(_) => {
+                        front.cancel();
+                        seat.cancel();
+                    }
+                }
+            }
             self.discard(&seat, &front);
+            if seat.serves(&front) {
+                return;
+            }
         }
     }
 

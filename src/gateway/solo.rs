@@ -8,12 +8,14 @@
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
 use flupd_channel::worker::Pump;
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
 use super::front::Front;
 use super::{park, runtime};
@@ -21,6 +23,9 @@ use crate::observe::log;
 
 /// The number of the one worker there is.
 const WORKER: u64 = 1;
+
+/// How long clients may take to fetch their answers once the app leaves.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The app, as the gateway needs it.
 pub trait App {
@@ -33,6 +38,8 @@ pub trait App {
 
 thread_local! {
     static APP: RefCell<Option<Box<dyn App>>> = const { RefCell::new(None) };
+    /// Notified when the app may have asked to exit.
+    static LEAVES: Rc<Notify> = Rc::new(Notify::new());
 }
 
 /// What the solo process is given.
@@ -89,14 +96,16 @@ async fn serve(solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
             () = app_leaves() => {}
         }
     }
+    front.pool().give_up("the app called sys.exit");
+    // Answers that are there still go out.
+    while !front.is_empty() && timeout(FAREWELL, front.emptied()).await.is_ok() {}
     Ok(())
 }
 
-/// Waits until the app has asked to exit. That is looked at now and then: whoever
-/// asked has been answered already.
+/// Waits until the app has asked to exit.
 async fn app_leaves() {
     while !leaves() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        LEAVES.with(Rc::clone).notified().await;
     }
 }
 
@@ -106,7 +115,13 @@ fn leaves() -> bool {
 
 /// Runs one request, if one is staged; `true` if it did.
 pub(super) fn step() -> bool {
-    APP.with(|app| app.borrow_mut().as_mut().is_some_and(|app| app.step()))
+    let (ran, leaves) = APP.with_borrow_mut(|app| {
+        app.as_mut().map_or((false, false), |app| (app.step(), app.leaves()))
+    });
+    if leaves {
+        LEAVES.with(|leaves| leaves.notify_one());
+    }
+    ran
 }
 
 /// What the app's port calls while the app runs: see

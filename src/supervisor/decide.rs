@@ -68,6 +68,8 @@ pub(super) enum Action {
     KillGateway,
     /// End it with SIGKILL.
     KillWorker(u64),
+    /// Have a worker that serves connections itself finish and end.
+    StopWorker(u64),
     /// Send the gateway a message.
     Tell(ToGateway),
     /// Close the listening sockets and remove those we made.
@@ -91,6 +93,17 @@ pub(super) struct State {
     last_worker: u64,
 }
 
+/// Which processes there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// A gateway, and workers that import the app.
+    Routed,
+    /// A gateway, and a zygote that imports the app and forks workers.
+    Preload,
+    /// Workers that serve connections themselves.
+    Solo,
+}
+
 /// See the diagram above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -108,6 +121,8 @@ enum Gateway {
     Listening(Instant),
     /// It has ended and none will follow.
     Gone,
+    /// There is none: each worker serves connections itself.
+    Within,
 }
 
 #[derive(Debug)]
@@ -139,14 +154,14 @@ impl Occupant {
 
 impl State {
     /// Nothing runs yet; the first [`Event::Tick`] starts everything.
-    pub(super) fn new(workers: usize, preload: bool, grace: Duration, now: Instant) -> Self {
+    pub(super) fn new(workers: usize, mode: Mode, grace: Duration, now: Instant) -> Self {
         let place = || Place { occupant: Occupant::Nobody(now), backoff: Backoff::default() };
         Self {
             grace,
             phase: Phase::Starting,
-            gateway: Gateway::Down(now),
+            gateway: if mode == Mode::Solo { Gateway::Within } else { Gateway::Down(now) },
             gateway_backoff: Backoff::default(),
-            zygote: if preload { Zygote::Down(now) } else { Zygote::Unused },
+            zygote: if mode == Mode::Preload { Zygote::Down(now) } else { Zygote::Unused },
             zygote_backoff: Backoff::default(),
             places: std::iter::repeat_with(place).take(workers).collect(),
             last_worker: 0,
@@ -162,7 +177,8 @@ impl State {
         let starts = match self.gateway {
             Gateway::Down(at) => Some(at),
             Gateway::Gone => None,
-            Gateway::Starting | Gateway::Listening(_) => match self.zygote {
+            Gateway::Within if deadline.is_some() => None,
+            Gateway::Starting | Gateway::Listening(_) | Gateway::Within => match self.zygote {
                 Zygote::Unused | Zygote::Ready(_) => self.next_vacancy(),
                 Zygote::Down(at) => Some(at),
                 Zygote::Starting | Zygote::Ending(_) => None,
@@ -250,7 +266,8 @@ impl State {
         actions: &mut Vec<Action>,
     ) {
         // Without a gateway, workers end because their ports are closed.
-        let unserved = self.gateway == Gateway::Gone;
+        let stopping = matches!(self.phase, Phase::Stopping { .. });
+        let unserved = self.gateway == Gateway::Gone || self.gateway == Gateway::Within && stopping;
         let starting = self.phase == Phase::Starting;
         let Some(place) = self.place(worker) else { return };
         let (wait, expected) = match place.occupant {
@@ -273,7 +290,11 @@ impl State {
         }
         actions.push(Action::Log(match expected {
             true => Note::WorkerEnded { worker, cause: cause.clone() },
-            false => Note::WorkerDied { worker, cause: cause.clone(), again_in: wait, known },
+            false => {
+                // Who would have told of it has died with it.
+                let known = known && self.gateway != Gateway::Within;
+                Note::WorkerDied { worker, cause: cause.clone(), again_in: wait, known }
+            }
         }));
         if matches!(self.gateway, Gateway::Starting | Gateway::Listening(_)) {
             actions.push(Action::Tell(ToGateway::WorkerExited { worker, cause, expected }));
@@ -353,12 +374,16 @@ impl State {
                 actions.push(Action::Tell(ToGateway::Stop));
             }
             Gateway::Down(_) | Gateway::Gone => self.gateway = Gateway::Gone,
+            Gateway::Within => {
+                let workers = self.places.iter().filter_map(|place| place.occupant.worker());
+                actions.extend(workers.map(Action::StopWorker));
+            }
         }
     }
 
     /// Says once that all is well.
     fn announce(&mut self, actions: &mut Vec<Action>) {
-        let listens = matches!(self.gateway, Gateway::Listening(_));
+        let listens = matches!(self.gateway, Gateway::Listening(_) | Gateway::Within);
         let mut occupants = self.places.iter().map(|place| place.occupant);
         if self.phase == Phase::Starting
             && listens
@@ -378,7 +403,9 @@ impl State {
                 actions.push(Action::SpawnGateway);
             }
             Gateway::Down(_) | Gateway::Gone => return,
-            Gateway::Starting | Gateway::Listening(_) => {}
+            // Nobody accepts for a new worker: the sockets are closed.
+            Gateway::Within if matches!(self.phase, Phase::Stopping { .. }) => return,
+            Gateway::Starting | Gateway::Listening(_) | Gateway::Within => {}
         }
         if !self.fill_zygote(now, actions) {
             return;
@@ -396,7 +423,7 @@ impl State {
     fn finish(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let Phase::Stopping { deadline } = self.phase else { return };
         let workers = self.places.iter().filter(|place| place.occupant.worker().is_some()).count();
-        let gateway = self.gateway != Gateway::Gone;
+        let gateway = !matches!(self.gateway, Gateway::Gone | Gateway::Within);
         if gateway || workers > 0 {
             if now < deadline {
                 return;

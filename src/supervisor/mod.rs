@@ -32,7 +32,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::cause::Cause;
-use self::decide::{Action, Event, State};
+use self::decide::{Action, Event, Mode, State};
 use self::interpreter::Interpreter;
 use self::limits::OpenFiles;
 use self::listeners::Listeners;
@@ -69,7 +69,7 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
     runtime.block_on(async {
         let mut signals = Signals::new().context("can't watch for signals")?;
         stops.thread_unblock()?;
-        let library = spawn::worker_library()?;
+        let library = spawn::library(if config.solo { spawn::SOLO } else { spawn::WORKER })?;
         let interpreter = tokio::select! {
             found = Interpreter::find(config.python.as_deref()) => found?,
             () = signals.next() => return Ok(0),
@@ -79,7 +79,7 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
         let supervisor = Supervisor {
             state: State::new(
                 config.workers,
-                config.preload,
+                mode(&config),
                 config.graceful_timeout,
                 Instant::now(),
             ),
@@ -99,6 +99,14 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
     })
 }
 
+fn mode(config: &ServeConfig) -> Mode {
+    match (config.solo, config.preload) {
+        (true, _) => Mode::Solo,
+        (false, true) => Mode::Preload,
+        (false, false) => Mode::Routed,
+    }
+}
+
 fn start_log(config: &ServeConfig, listeners: &Listeners, interpreter: &Interpreter) {
     let addresses: Vec<_> = listeners
         .configs()
@@ -115,6 +123,7 @@ fn start_log(config: &ServeConfig, listeners: &Listeners, interpreter: &Interpre
         workers = config.workers,
         threads = config.threads,
         preload = config.preload,
+        solo = config.solo,
         defaults = config.defaults.join(", "),
         "starting"
     );
@@ -141,6 +150,8 @@ struct Supervisor {
 /// A worker, by how it came to be.
 enum Worker {
     Started(Process),
+    /// Serves connections itself; the socket on which it is told to stop.
+    Solo(Process, OwnedFd),
     Forked(ForkedWorker),
 }
 
@@ -240,6 +251,12 @@ impl Supervisor {
             Action::KillGateway => drop(self.gateway.as_ref().map(GatewayProcess::kill)),
             Action::KillZygote => drop(self.zygote.as_ref().map(ZygoteProcess::kill)),
             Action::KillWorker(worker) => drop(self.workers.get_mut(&worker).map(Worker::kill)),
+            Action::StopWorker(worker) => {
+                if let Some(Worker::Solo(_, socket)) = self.workers.get(&worker) {
+                    // One that has gone has stopped.
+                    let _ = packet::send(socket, b"stop", &[]);
+                }
+            }
             Action::Tell(message) => {
                 let ends = match message {
                     ToGateway::WorkerStarted { worker, .. } => self.ends(worker),
@@ -286,6 +303,9 @@ impl Supervisor {
     }
 
     fn start_worker(&mut self, worker: u64) -> io::Result<()> {
+        if self.config.solo {
+            return self.start_solo(worker);
+        }
         let bell = self.bell.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let ends = flupd_channel::create(self.config.threads, bell)?;
         if self.config.preload {
@@ -294,13 +314,7 @@ impl Supervisor {
             self.workers.insert(worker, Worker::Forked(zygote.fork(worker, ends)?));
             return Ok(());
         }
-        let task = Task::Serve(WorkerConfig {
-            worker,
-            app: self.config.app.clone(),
-            chdir: self.config.chdir.clone(),
-            path: self.config.path.clone(),
-            multiprocess: self.config.workers > 1,
-        });
+        let task = Task::Serve(self.worker_config(worker));
         let (ours, theirs) = packet::pair()?;
         let fds: Vec<_> = ends.worker.iter().map(AsFd::as_fd).collect();
         send_task(&ours, &task, &fds)?;
@@ -313,11 +327,39 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Starts a worker that serves connections itself.
+    fn start_solo(&mut self, worker: u64) -> io::Result<()> {
+        let listeners = self.listeners.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let gateway = self.config.gateway(listeners.configs().to_vec());
+        let gateway = serde_json::to_string(&gateway)?;
+        let task = Task::Solo { worker: self.worker_config(worker), gateway };
+        let sockets = listeners.duplicate()?;
+        let (ours, theirs) = packet::pair()?;
+        let fds: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+        send_task(&ours, &task, &fds)?;
+        let tell = ours.try_clone()?;
+        let python = &self.interpreter.executable;
+        let child = spawn::worker(python, &self.library, theirs, self.open_files.before())?;
+        let process = watch_worker(worker, child, ours, self.events.clone())?;
+        self.workers.insert(worker, Worker::Solo(process, tell));
+        Ok(())
+    }
+
+    fn worker_config(&self, worker: u64) -> WorkerConfig {
+        WorkerConfig {
+            worker,
+            app: self.config.app.clone(),
+            chdir: self.config.chdir.clone(),
+            path: self.config.path.clone(),
+            multiprocess: self.config.workers > 1,
+        }
+    }
+
     /// The gateway's ends of the channel of a worker that was forked just now.
     fn ends(&mut self, worker: u64) -> Vec<OwnedFd> {
         match self.workers.get_mut(&worker) {
             Some(Worker::Forked(worker)) => worker.take_ends(),
-            Some(Worker::Started(_)) | None => Vec::new(),
+            Some(Worker::Started(_) | Worker::Solo(..)) | None => Vec::new(),
         }
     }
 
@@ -331,14 +373,14 @@ impl Supervisor {
 impl Worker {
     fn pid(&self) -> Option<u32> {
         match self {
-            Self::Started(process) => Some(process.pid()),
+            Self::Started(process) | Self::Solo(process, _) => Some(process.pid()),
             Self::Forked(worker) => worker.pid(),
         }
     }
 
     fn kill(&mut self) {
         match self {
-            Self::Started(process) => process.kill(),
+            Self::Started(process) | Self::Solo(process, _) => process.kill(),
             Self::Forked(worker) => worker.kill(),
         }
     }

@@ -71,7 +71,7 @@ impl Note {
             Self::WorkerDied { worker, cause, again_in, known } => {
                 let again_in_ms = millis(*again_in);
                 match (known, again_in) {
-                    (false, _) => error!(worker, cause, again_in_ms, "worker can't be started"),
+                    (false, _) => error!(worker, cause, again_in_ms, "worker died"),
                     (true, &Duration::ZERO) => debug!(worker, cause, "worker is replaced"),
                     (true, _) => warn!(
                         worker,

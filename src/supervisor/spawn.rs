@@ -22,7 +22,10 @@ pub(crate) const SOCKET_FD: i32 = flupd_channel::startup::STATUS_FD;
 const BOOTSTRAP: &str = include_str!("../../worker/src/bootstrap.py");
 
 /// The worker's half of flupd.
-const LIBRARY: &str = "libflupd_worker.so";
+pub(super) const WORKER: &str = "libflupd_worker.so";
+
+/// Both halves in one.
+pub(super) const SOLO: &str = "libflupd_solo.so";
 
 /// What was meant for the supervisor alone.
 const OURS: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET"];
@@ -67,21 +70,22 @@ pub(super) fn worker(
     spawn(command)
 }
 
-/// Where the worker library is: beside this program, where packages put it, or
-/// where `FLUPD_WORKER_LIB` says.
-pub(super) fn worker_library() -> io::Result<PathBuf> {
+/// Where a library of ours is: beside this program, where packages put it, or
+/// in the directory, or the file, that `FLUPD_WORKER_LIB` names.
+pub(super) fn library(name: &str) -> io::Result<PathBuf> {
     let program = std::env::current_exe()?;
     let directory = program.parent().unwrap_or(Path::new("/"));
     let named = std::env::var_os("FLUPD_WORKER_LIB").map(PathBuf::from);
-    let places = [directory.join(LIBRARY), directory.join("../lib/flupd").join(LIBRARY)];
+    let places = [directory.join(name), directory.join("../lib/flupd").join(name)];
+    let named = named.into_iter().flat_map(|named| [named.join(name), named]);
     let mut places = places.into_iter().chain(named);
     places.find(|place| place.is_file()).ok_or_else(|| {
         let directory = directory.display();
         io::Error::new(
             io::ErrorKind::NotFound,
             format!(
-                "{LIBRARY} is neither in {directory} nor in {directory}/../lib/flupd; install it \
-                 beside flupd (cargo build -p flupd-worker), or name it in FLUPD_WORKER_LIB"
+                "{name} is neither in {directory} nor in {directory}/../lib/flupd; install it \
+                 beside flupd (make build makes it), or name it in FLUPD_WORKER_LIB"
             ),
         )
     })

@@ -1,6 +1,7 @@
 # Run by the user's own interpreter: PYTHON -c BOOTSTRAP /path/to/libflupd_worker.so
 # A function, so that nothing of it stands about in `__main__`.
 def bootstrap():
+    import os
     import sys
     from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
@@ -10,10 +11,11 @@ def bootstrap():
         del sys.path[0]
     del globals()["bootstrap"]
 
-    loader = ExtensionFileLoader("flupd_worker", library)
-    worker = loader.create_module(ModuleSpec("flupd_worker", loader, origin=library))
+    name = os.path.basename(library)[len("lib"):].partition(".")[0]
+    loader = ExtensionFileLoader(name, library)
+    worker = loader.create_module(ModuleSpec(name, loader, origin=library))
     loader.exec_module(worker)
-    sys.modules.pop("flupd_worker", None)
+    sys.modules.pop(name, None)
     sys.exit(worker.main())
 
 

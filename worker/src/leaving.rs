@@ -43,7 +43,7 @@ pub(crate) fn obey(py: Python<'_>, error: &PyErr) -> Option<i32> {
 }
 
 /// Whether this worker leaves.
-fn begun() -> bool {
+pub(crate) fn begun() -> bool {
     CODE.get().is_some()
 }
 

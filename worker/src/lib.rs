@@ -22,6 +22,7 @@ mod gate;
 mod handles;
 mod head;
 mod import;
+pub mod inline;
 mod input;
 mod leaving;
 mod lifeline;
@@ -64,10 +65,7 @@ mod flupd_worker {
 fn main(py: Python<'_>) -> PyResult<i32> {
     fork::watch();
     allocator::keep_memory();
-    let socket = descriptor::status_socket().map_err(|error| {
-        let why = "flupd's workers are started by `flupd serve`: no socket to a supervisor";
-        io::Error::new(error.kind(), format!("{why}: {error}"))
-    })?;
+    let socket = supervisor()?;
     match py.detach(|| receive_task(&socket))? {
         Some((Task::Serve(config), ends)) => {
             title::set(&format!("flupd: worker {} ({})", config.worker, config.app));
@@ -81,8 +79,22 @@ fn main(py: Python<'_>) -> PyResult<i32> {
             }
             None => Ok(1),
         },
+        Some((Task::Solo { .. }, _)) => {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "this library can't serve alone").into())
+        }
         None => Ok(0),
     }
+}
+
+/// The socket to the supervisor, once.
+///
+/// # Errors
+/// When this process was not started by `flupd serve`.
+pub fn supervisor() -> io::Result<OwnedFd> {
+    descriptor::status_socket().map_err(|error| {
+        let why = "flupd's workers are started by `flupd serve`: no socket to a supervisor";
+        io::Error::new(error.kind(), format!("{why}: {error}"))
+    })
 }
 
 /// Runs the app, once it is said how its import went.

@@ -20,7 +20,7 @@ impl Scene {
     /// Two workers, nothing started.
     fn new() -> Self {
         let now = Instant::now();
-        Self { state: State::new(2, false, GRACE, now), now }
+        Self { state: State::new(2, Mode::Routed, GRACE, now), now }
     }
 
     /// Two ready workers and a gateway.
@@ -316,4 +316,22 @@ fn news_of_unknown_workers_changes_nothing() {
         assert_eq!(scene.is(event), []);
     }
     assert_eq!(scene.is(ready(1)), []);
+}
+
+#[test]
+fn solo_workers_need_no_gateway_and_are_stopped_one_by_one() {
+    let now = Instant::now();
+    let mut scene = Scene { state: State::new(2, Mode::Solo, GRACE, now), now };
+    assert_eq!(scene.is(Event::Tick), [SpawnWorker(1), SpawnWorker(2)]);
+    assert!(scene.is(ready(1)).contains(&Log(Note::Ready)));
+    scene.is(ready(2));
+    let died =
+        scene.is(Event::WorkerExited { worker: 1, cause: Cause::Ended(ExitStatus::from_raw(9)) });
+    assert!(died.contains(&SpawnWorker(3)), "{died:?}");
+    let stopping = scene.is(Event::Signal);
+    assert!(stopping.ends_with(&[Action::StopWorker(3), Action::StopWorker(2)]), "{stopping:?}");
+    let over =
+        |worker| Event::WorkerExited { worker, cause: Cause::Ended(ExitStatus::from_raw(0)) };
+    assert!(!scene.is(over(3)).iter().any(|action| matches!(action, SpawnWorker(_))));
+    assert!(scene.is(over(2)).contains(&Exit(0)));
 }

@@ -96,7 +96,9 @@ impl Serve {
     /// Starts it and returns at once.
     pub fn start(mut self) -> Flupd {
         for (option, few) in [("--workers", "1"), ("--threads", "2")] {
-            if !self.command.get_args().any(|given| given == option) {
+            let given = |other| self.command.get_args().any(|given| given == other);
+            let alone = option == "--threads" && given("--solo");
+            if !given(option) && !alone {
                 self.command.args([option, few]);
             }
         }

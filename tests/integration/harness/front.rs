@@ -17,6 +17,8 @@ pub enum Front {
     NginxFastcgi,
     /// nginx, FastCGI connections kept open.
     NginxKeepConn,
+    /// As [`Front::NginxKeepConn`], with flupd in solo mode.
+    NginxSolo,
     /// nginx, FastCGI, uploads handed on while they come in.
     NginxUnbuffered,
     /// nginx, SCGI.
@@ -33,6 +35,15 @@ impl Front {
         !matches!(self, Self::NginxScgi | Self::LighttpdScgi)
     }
 
+    /// How many workers and threads to ask for, where a case needs several: in
+    /// solo mode there are no threads.
+    pub fn several(self, workers: &'static str, threads: &'static str) -> Vec<&'static str> {
+        match self {
+            Self::NginxSolo => vec!["--workers", workers],
+            _ => vec!["--workers", workers, "--threads", threads],
+        }
+    }
+
     /// Whether it is nginx, and not lighttpd.
     pub fn is_nginx(self) -> bool {
         !matches!(self, Self::LighttpdFastcgi | Self::LighttpdScgi)
@@ -45,6 +56,7 @@ impl Front {
 
     /// Serves with these settings; the socket is added here.
     pub fn serve_with(self, serve: Serve) -> Site {
+        let serve = if self == Self::NginxSolo { serve.args(["--solo"]) } else { serve };
         let flupd = if self.is_fastcgi() { serve.on_fastcgi() } else { serve.on_scgi() };
         let socket = flupd.socket();
         let nginx_on = |name: &str, directives: &[&str]| {
@@ -56,7 +68,9 @@ impl Front {
         let lighttpd_on = |name: &str| lighttpd::start(&Example::open(name).socket(&socket));
         let web = match self {
             Self::NginxFastcgi => nginx_on("nginx-examples/fastcgi.conf", &[]),
-            Self::NginxKeepConn => nginx_on("nginx-examples/fastcgi-keepconn.conf", &[]),
+            Self::NginxKeepConn | Self::NginxSolo => {
+                nginx_on("nginx-examples/fastcgi-keepconn.conf", &[])
+            }
             Self::NginxUnbuffered => {
                 nginx_on("nginx-examples/fastcgi.conf", &["fastcgi_request_buffering off;"])
             }
@@ -133,18 +147,29 @@ impl Drop for WebServer {
 
 /// Makes of each case function a test per web server: `CASE::SERVER`.
 ///
-/// `on_servers! { all: a, b; fastcgi: c }`
+/// `on_servers! { all: a, b; fastcgi: c; routed: d }`, where `routed` is all but
+/// solo mode: for cases that need several app threads or a gateway that outlives
+/// a worker.
 macro_rules! on_servers {
-    ($(all: $($all:ident),+ $(,)?;)? $(fastcgi: $($fastcgi:ident),+ $(,)?;)?) => {
+    (
+        $(all: $($all:ident),+ $(,)?;)?
+        $(fastcgi: $($fastcgi:ident),+ $(,)?;)?
+        $(routed: $($routed:ident),+ $(,)?;)?
+    ) => {
         mod on {
             $($(mod $all {
                 on_servers!(@test $all: NginxFastcgi nginx_fastcgi, NginxKeepConn nginx_keep_conn,
-                    NginxUnbuffered nginx_unbuffered, NginxScgi nginx_scgi,
+                    NginxSolo nginx_solo, NginxUnbuffered nginx_unbuffered, NginxScgi nginx_scgi,
                     LighttpdFastcgi lighttpd_fastcgi, LighttpdScgi lighttpd_scgi);
             })+)?
             $($(mod $fastcgi {
                 on_servers!(@test $fastcgi: NginxFastcgi nginx_fastcgi, NginxKeepConn nginx_keep_conn,
-                    NginxUnbuffered nginx_unbuffered, LighttpdFastcgi lighttpd_fastcgi);
+                    NginxSolo nginx_solo, NginxUnbuffered nginx_unbuffered, LighttpdFastcgi lighttpd_fastcgi);
+            })+)?
+            $($(mod $routed {
+                on_servers!(@test $routed: NginxFastcgi nginx_fastcgi, NginxKeepConn nginx_keep_conn,
+                    NginxUnbuffered nginx_unbuffered, NginxScgi nginx_scgi,
+                    LighttpdFastcgi lighttpd_fastcgi, LighttpdScgi lighttpd_scgi);
             })+)?
         }
     };

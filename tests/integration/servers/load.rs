@@ -11,11 +11,11 @@ use crate::harness::front::{Front, Site};
 use crate::harness::http::Request;
 use crate::harness::{app, wait};
 
-on_servers! { all: no_cross_talk, kill_of_a_worker_under_load; }
+on_servers! { all: no_cross_talk; routed: kill_of_a_worker_under_load; }
 
 /// 8 clients with 200 requests each: everyone gets the answer to its own question.
 fn no_cross_talk(front: Front) {
-    let serve = Serve::app(&app("answers.py")).args(["--workers", "2", "--threads", "4"]);
+    let serve = Serve::app(&app("answers.py")).args(front.several("2", "4"));
     let site = &front.serve_with(serve);
     thread::scope(|scope| {
         for client in 0..8 {

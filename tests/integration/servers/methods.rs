@@ -86,7 +86,7 @@ fn environ(front: Front) {
         ("wsgi.version", json!([1, 0])),
         ("wsgi.url_scheme", json!("http")),
         // One worker of two threads.
-        ("wsgi.multithread", json!(true)),
+        ("wsgi.multithread", json!(front != Front::NginxSolo)),
         ("wsgi.multiprocess", json!(false)),
         ("wsgi.run_once", json!(false)),
     ] {

@@ -8,7 +8,10 @@ use crate::harness::front::Front;
 use crate::harness::http::Request;
 use crate::harness::wait;
 
-on_servers! { all: seen_before_the_app_ends, client_hangs_up_while_reading, client_hangs_up_while_waiting; }
+on_servers! {
+    all: seen_before_the_app_ends, client_hangs_up_while_reading;
+    routed: client_hangs_up_while_waiting;
+}
 
 /// The app sends its second line only after the test has seen the first one.
 fn seen_before_the_app_ends(front: Front) {

@@ -31,7 +31,7 @@ fn unforked(worker: u64) -> Event {
 /// Two workers to come, nothing started.
 fn new() -> Scene {
     let now = Instant::now();
-    Scene { state: State::new(2, true, GRACE, now), now }
+    Scene { state: State::new(2, Mode::Preload, GRACE, now), now }
 }
 
 /// A ready zygote, two ready workers and a gateway.
