@@ -5,19 +5,21 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use flupd_channel::startup::{WorkerConfig, WorkerStatus};
-use flupd_channel::worker::{Port, Pump};
+use flupd_channel::worker::{EncodedParams, Port, Pump};
 use pyo3::prelude::*;
 
 use crate::environ::{self, Environs};
 use crate::exchange::to_stderr;
 use crate::input::Input;
-use crate::serve::Server;
+use crate::serve::{Served, Server};
 use crate::{failure, fork, leaving, startup, title};
 
 /// An app that is ready to run requests.
 pub struct Inline {
     port: Option<Port>,
     server: Server,
+    /// Memory for the next request's params.
+    params: EncodedParams,
 }
 
 /// Loads the app. `ends` are the worker's ends of its channel; `pump` has the
@@ -43,14 +45,16 @@ pub fn load(
             let template = environ::template(py, false, config.multiprocess)?.unbind();
             let no_input = Py::new(py, Input::empty())?;
             let app = app.callable.clone_ref(py);
-            PyResult::Ok(Server { app, environs: Environs::new(template), no_input })
+            let environs = Environs::new(template);
+            PyResult::Ok(Server { app, environs, no_input, handles: None })
         })();
         Ok((server.map_err(|error| failure::traceback(py, &error))?, app.name))
     });
     Ok(match loaded {
         Ok((server, app)) => {
             let python = startup::python_version();
-            (Some(Inline { port: Some(port), server }), WorkerStatus::Ready { python, app })
+            let inline = Inline { port: Some(port), server, params: EncodedParams::default() };
+            (Some(inline), WorkerStatus::Ready { python, app })
         }
         Err(error) => (None, WorkerStatus::Failed { error }),
     })
@@ -60,7 +64,7 @@ impl Inline {
     /// Runs the next staged request to its end; `false` if there is none.
     pub fn step(&mut self) -> bool {
         let Some(mut port) = self.port.take() else { return false };
-        let request = match port.try_receive() {
+        let request = match port.try_receive_into(&mut self.params) {
             Ok(Some(request)) => request,
             Ok(None) => {
                 self.port = Some(port);
@@ -72,10 +76,10 @@ impl Inline {
             }
         };
         let served = Python::attach(|py| self.server.serve(py, request, port));
-        let Some((mut port, outcome)) = served else { return false };
+        let Some(Served { mut port, outcome, params }) = served else { return false };
         // It only fails when the gateway has gone, and that is this process.
         let _ = port.end(outcome);
-        self.port = Some(port);
+        (self.port, self.params) = (Some(port), params);
         true
     }
 
