@@ -61,6 +61,8 @@ pub fn receive(socket: impl AsFd) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>>
         let into = &mut [IoSliceMut::new(&mut message)];
         match recvmsg(&socket, into, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
+            // It closed without having read all that we said.
+            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
             other => break other?,
         }
     };
@@ -104,6 +106,14 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "x");
+    }
+
+    #[test]
+    fn a_peer_that_closed_with_unread_messages_is_none() {
+        let (a, b) = pair().unwrap();
+        send(&a, b"unread", &[]).unwrap();
+        drop(b);
+        assert!(receive(&a).unwrap().is_none());
     }
 
     #[test]

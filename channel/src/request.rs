@@ -142,11 +142,18 @@ mod tests {
         assert_eq!(encoded.len(), encoded_length(&params));
         let mut back = EncodedParams::default();
         for cut in 0..encoded.len() {
-            let fill = |out: &mut Vec<u8>| Ok(out.extend_from_slice(&encoded[..cut]));
+            let fill = |out: &mut Vec<u8>| {
+                out.extend_from_slice(&encoded[..cut]);
+                Ok(())
+            };
             assert!(back.refill(fill).is_err(), "{cut}");
             assert_eq!((back.iter().count(), back.get(b"A")), (0, None));
         }
-        back.refill(|out| Ok(out.extend_from_slice(&encoded))).unwrap();
+        let fill = |out: &mut Vec<u8>| {
+            out.extend_from_slice(&encoded);
+            Ok(())
+        };
+        back.refill(fill).unwrap();
         let pairs: Vec<_> = back.iter().map(|pair| (pair.name(), pair.value())).collect();
         assert_eq!(pairs, params.iter().collect::<Vec<_>>());
         assert_eq!(back.get(b"X"), Some(&b"\xff\x00"[..]));

@@ -396,22 +396,18 @@ impl Pool {
         fits(seat, exchange).then(|| Rc::clone(seat))
     }
 
-    /// Moves what waits behind long requests to idle seats.
-    fn widen(&self) {
-        let stuck = |seat: &Rc<Seat>| seat.depth() > 1 && seat.running_for() >= YOUNG;
-        while !self.idle.borrow().is_empty() {
-            let workers = self.workers.borrow();
-            let mut seats = workers.values().flat_map(|w| &w.seats);
-            let Some(stolen) = seats.find(|seat| stuck(seat)).and_then(|seat| seat.take_back())
-            else {
-                return;
-            };
-            drop(workers);
-            match self.pick_idle(false) {
-                Some(seat) => self.stage(&seat, stolen),
-                None => return self.queue.borrow_mut().push_front(stolen),
+    /// Takes back what waits behind long requests: it goes to the front of the
+    /// queue, and so to the seat that is free first.
+    fn unstick(&self) {
+        let seats: Vec<_> =
+            self.workers.borrow().values().flat_map(|w| &w.seats).map(Rc::clone).collect();
+        for seat in seats.iter().filter(|seat| seat.running_for() >= YOUNG) {
+            while seat.depth() > 1 {
+                let Some(exchange) = seat.take_back() else { break };
+                self.queue.borrow_mut().push_front(exchange);
             }
         }
+        self.spread();
     }
 
     fn stage(&self, seat: &Rc<Seat>, exchange: Rc<Exchange>) {
@@ -508,7 +504,7 @@ impl Pool {
         loop {
             self.pulse.notified().await;
             tokio::time::sleep(PULSE).await;
-            self.widen();
+            self.unstick();
         }
     }
 

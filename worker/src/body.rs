@@ -176,7 +176,7 @@ mod tests {
                 lengths.push(length);
                 let line = &body[at as usize..(at + length) as usize];
                 let held = source.held(at, line.len(), |held| held == line);
-                assert_eq!(held.unwrap_or(true), true);
+                assert!(held.unwrap_or(true));
                 at += length;
             }
             assert_eq!(lengths, [2, 1, 4, 3 * WINDOW as u64 + 1, 4]);

@@ -12,7 +12,7 @@ use crate::environ::{self, Environs};
 use crate::exchange::to_stderr;
 use crate::input::Input;
 use crate::serve::{Served, Server};
-use crate::{failure, fork, leaving, startup, title};
+use crate::{allocator, failure, fork, leaving, startup, title};
 
 /// An app that is ready to run requests.
 pub struct Inline {
@@ -36,6 +36,7 @@ pub fn load(
     pump: fn(Pump),
 ) -> io::Result<(Option<Inline>, WorkerStatus)> {
     fork::watch();
+    allocator::keep_memory();
     title::set(&format!("flupd: solo {} ({})", config.worker, config.app));
     let port = flupd_channel::worker::open(ends)?.pop();
     let port = port.ok_or(io::ErrorKind::InvalidData)?.inline(pump);
