@@ -15,6 +15,7 @@ use crate::fork;
 static GATE: Gate = Gate {
     wanted: AtomicBool::new(false),
     coming: AtomicUsize::new(0),
+    busy: AtomicUsize::new(0),
     state: Mutex::new(State { held: false, waiting: 0 }),
     opened: Condvar::new(),
 };
@@ -24,6 +25,8 @@ struct Gate {
     wanted: AtomicBool,
     /// How many threads are between wanting to attach and having done so.
     coming: AtomicUsize,
+    /// How many app threads have a request.
+    busy: AtomicUsize,
     state: Mutex<State>,
     opened: Condvar,
 }
@@ -38,10 +41,26 @@ pub(crate) fn enable() {
     GATE.wanted.store(true, Ordering::Relaxed);
 }
 
-/// Whether an app thread waits for the interpreter: then whoever has it should
-/// let go of it between requests.
+/// Whether another app thread waits for the interpreter, or has a request and may
+/// want it at any time: then the one that has it should let go of it now and then.
 pub(crate) fn is_crowded() -> bool {
-    GATE.coming.load(Ordering::Relaxed) > 0
+    GATE.coming.load(Ordering::Relaxed) > 0 || GATE.busy.load(Ordering::Relaxed) > 1
+}
+
+/// An app thread that has a request, or is looking for one without waiting.
+pub(crate) struct Busy(());
+
+impl Busy {
+    pub(crate) fn new() -> Self {
+        GATE.busy.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        GATE.busy.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Does what may wait, detached from the interpreter.

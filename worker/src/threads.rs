@@ -15,10 +15,11 @@ use rustix::net::{Shutdown, shutdown};
 
 use crate::environ::{self, Environs};
 use crate::exchange::to_stderr;
+use crate::gate::{self, Busy};
 use crate::input::Input;
 use crate::serve::Server;
 use crate::signals::{Signals, Waited};
-use crate::{failure, gate, leaving};
+use crate::{failure, leaving};
 
 /// The app threads of this worker, ready to serve.
 pub(crate) struct Threads {
@@ -139,9 +140,10 @@ impl AppThread {
     /// Serves until the port ends. `signals` on the main thread only.
     fn run(self, py: Python<'_>, signals: Option<&Signals>) {
         let Self { mut port, mut server } = self;
+        let mut busy = Some(Busy::new());
         let (mut outcome, mut params) = (None, EncodedParams::default());
         let ended = loop {
-            match next(py, &mut port, outcome, params, signals) {
+            match next(py, &mut port, outcome, params, &mut busy, signals) {
                 Ok(Some(request)) => match server.serve(py, request, port) {
                     Some(served) => {
                         (port, params) = (served.port, served.params);
@@ -170,6 +172,7 @@ fn next(
     port: &mut Port,
     mut outcome: Option<Outcome>,
     mut params: EncodedParams,
+    busy: &mut Option<Busy>,
     signals: Option<&Signals>,
 ) -> Result<Option<Request>, ChannelError> {
     // Letting go of the interpreter and taking it again costs more than this.
@@ -185,7 +188,10 @@ fn next(
         let (last, params) = (outcome.take(), std::mem::take(&mut params));
         let next = gate::detached(py, || {
             last.map_or(Ok(()), |outcome| port.end(outcome))?;
-            port.receive_into(params)
+            *busy = None;
+            let received = port.receive_into(params);
+            *busy = Some(Busy::new());
+            received
         })?;
         match (next, signals) {
             (Received::Request(request), _) => return Ok(Some(request)),
