@@ -354,12 +354,21 @@ pub fn apps() -> PathBuf {
 }
 
 /// The library that cargo built beside this test. It is held open and named by
-/// its descriptor, so that another build can't take it away while tests run.
+/// a link to its descriptor, so that another build can't take it away while tests
+/// run.
 pub fn library() -> PathBuf {
-    static LIBRARY: OnceLock<File> = OnceLock::new();
-    let file = LIBRARY.get_or_init(|| {
-        let path = std::env::current_exe().unwrap().with_file_name("libflupd_worker.so");
-        File::open(path).unwrap()
+    static LIBRARY: OnceLock<(File, PathBuf)> = OnceLock::new();
+    let (_, link) = LIBRARY.get_or_init(|| {
+        let name = "libflupd_worker.so";
+        let file = File::open(std::env::current_exe().unwrap().with_file_name(name)).unwrap();
+        let process = std::process::id();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("worker-{process}"));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let link = folder.join(name);
+        let target = format!("/proc/{process}/fd/{}", file.as_raw_fd());
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        (file, link)
     });
-    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
+    link.clone()
 }
