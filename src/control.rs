@@ -43,6 +43,9 @@ pub enum ToGateway {
         /// Whether it was told to go.
         expected: bool,
     },
+    /// No worker runs, and the app can't be imported: refuse requests at once
+    /// until a worker is ready.
+    AppUnavailable,
     /// Give the worker no more requests; close its ports when its running ones
     /// are done.
     WorkerDrain {

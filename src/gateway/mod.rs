@@ -126,6 +126,7 @@ impl Gateway {
                     self.front.employ(worker, pid, fds);
                 }
                 Some((ToGateway::WorkerReady { worker }, _)) => pool.worker_ready(worker),
+                Some((ToGateway::AppUnavailable, _)) => pool.app_unavailable(),
                 Some((ToGateway::WorkerDrain { worker }, _)) => pool.drain(worker),
                 Some((ToGateway::WorkerExited { worker, cause, expected }, _)) => {
                     pool.worker_exited(worker, &cause, expected);

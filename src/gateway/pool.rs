@@ -60,7 +60,8 @@ enum Health {
     /// Requests wait for the first worker.
     Starting,
     Serving,
-    /// The app can't be started: requests are refused at once.
+    /// The app can't be started, as a worker's end or the supervisor says:
+    /// requests are refused at once.
     Failing,
 }
 
@@ -152,9 +153,16 @@ impl Pool {
             error!(worker, pid, cause, requests, "worker died");
         }
         if self.health.get() == Health::Failing {
-            for exchange in self.queue.take() {
-                exchange.refuse(Refusal::app_unavailable());
-            }
+            self.app_unavailable();
+        }
+    }
+
+    /// The app can't be started: what waits is refused, and what comes as well,
+    /// until a worker is ready.
+    pub(super) fn app_unavailable(&self) {
+        self.health.set(Health::Failing);
+        for exchange in self.queue.take() {
+            exchange.refuse(Refusal::app_unavailable());
         }
     }
 

@@ -89,6 +89,8 @@ pub(super) struct State {
     gateway_backoff: Backoff,
     zygote: Zygote,
     zygote_backoff: Backoff,
+    /// Whether the last zygote ended before it was ready.
+    preload_fails: bool,
     places: Vec<Place>,
     last_worker: u64,
 }
@@ -163,6 +165,7 @@ impl State {
             gateway_backoff: Backoff::default(),
             zygote: if mode == Mode::Preload { Zygote::Down(now) } else { Zygote::Unused },
             zygote_backoff: Backoff::default(),
+            preload_fails: false,
             places: std::iter::repeat_with(place).take(workers).collect(),
             last_worker: 0,
         }
@@ -299,6 +302,7 @@ impl State {
         if matches!(self.gateway, Gateway::Starting | Gateway::Listening(_)) {
             actions.push(Action::Tell(ToGateway::WorkerExited { worker, cause, expected }));
         }
+        self.tell_unavailable(actions);
     }
 
     fn worker_broken(
@@ -326,6 +330,7 @@ impl State {
             if self.phase == Phase::Serving {
                 actions.push(Action::Log(Note::GatewayReplaced));
             }
+            self.tell_unavailable(actions);
         }
     }
 

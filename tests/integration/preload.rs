@@ -232,6 +232,34 @@ fn a_later_import_error_is_tried_again() {
     assert_ne!(get(&flupd, "/"), worker);
 }
 
+/// Zygote and worker are dead, and the code has become broken: requests are
+/// refused, the one that waited already as well as those that come.
+#[test]
+fn a_later_import_error_without_workers_refuses_requests() {
+    let serve = preload("module", "1");
+    let file = serve.dir().join("module.py");
+    let text = SLOW.replace("time.sleep(1.5)", "");
+    fs::write(&file, &text).unwrap();
+    let flupd = serve.on_fastcgi();
+    let worker: i32 = get(&flupd, "/").parse().unwrap();
+    // Time for a request to come while the import has not failed yet.
+    fs::write(&file, "import time; time.sleep(1)\nimport no_such_module_anywhere\n").unwrap();
+    kill(zygote(&flupd).pid);
+    flupd.wait_for_log("zygote ended unexpectedly");
+    kill(worker);
+    flupd.wait_for_log("worker died");
+    let waited = get(&flupd, "/");
+    assert!(waited.starts_with("503"), "{waited} {}", flupd.log());
+    assert!(flupd.log().contains("the app can't be imported"), "{}", flupd.log());
+    let start = Instant::now();
+    assert!(get(&flupd, "/").starts_with("503"), "{}", flupd.log());
+    let took = start.elapsed();
+    assert!(took < Duration::from_millis(500), "at once, not at the next failure: {took:?}");
+    fs::write(&file, text).unwrap();
+    expect_workers(&flupd, 1);
+    wait::until("a worker answers", || get(&flupd, "/").parse::<i32>().is_ok());
+}
+
 #[test]
 fn a_running_request_is_finished() {
     let mut flupd = preload(&app("waiting.py"), "2").on_fastcgi();

@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Occupant, Phase, State};
+use super::{Action, Gateway, Occupant, Phase, State};
 use crate::control::ToGateway;
 use crate::supervisor::cause::Cause;
 use crate::supervisor::notes::Note;
@@ -41,6 +41,7 @@ impl State {
     ) {
         if self.zygote == Zygote::Starting {
             self.zygote = Zygote::Ready(now);
+            self.preload_fails = false;
             let replacement = self.last_worker > 0;
             actions.push(Action::Log(Note::ZygoteReady { app, python, replacement }));
             if !threads.is_empty() {
@@ -58,6 +59,7 @@ impl State {
         };
         let wait = self.zygote_backoff.after_death(lived);
         self.zygote = Zygote::Ending(wait);
+        self.preload_fails |= lived.is_none();
         let starting = self.phase == Phase::Starting;
         let again_in = (!starting).then_some(wait);
         actions.push(Action::Log(Note::PreloadFailed { error, again_in }));
@@ -65,6 +67,7 @@ impl State {
             true => self.give_up(actions),
             false => actions.push(Action::KillZygote),
         }
+        self.tell_unavailable(actions);
     }
 
     pub(super) fn zygote_exited(&mut self, cause: &Cause, now: Instant, actions: &mut Vec<Action>) {
@@ -80,12 +83,24 @@ impl State {
         };
         let again_in = self.zygote_backoff.after_death(lived);
         self.zygote = Zygote::Down(now + again_in);
+        self.preload_fails |= lived.is_none();
         let cause = cause.to_string();
         if self.phase == Phase::Starting && lived.is_none() {
             actions.push(Action::Log(Note::ZygoteStartFailed { cause }));
             self.give_up(actions);
         } else {
             actions.push(Action::Log(Note::ZygoteDied { cause, again_in }));
+            self.tell_unavailable(actions);
+        }
+    }
+
+    /// Nobody runs requests, and who would fork workers can't import the app:
+    /// requests shall not wait in vain.
+    pub(super) fn tell_unavailable(&self, actions: &mut Vec<Action>) {
+        let gateway = matches!(self.gateway, Gateway::Starting | Gateway::Listening(_));
+        let nobody = self.places.iter().all(|place| place.occupant.worker().is_none());
+        if self.preload_fails && gateway && nobody {
+            actions.push(Action::Tell(ToGateway::AppUnavailable));
         }
     }
 

@@ -144,6 +144,46 @@ fn a_later_failed_import_is_tried_again_with_back_off() {
     assert_eq!(scene.passes(0.1).does(Event::Tick), [SpawnZygote]);
 }
 
+/// Ends worker after worker; the first of a pair was not the last one.
+fn all_exit(scene: &mut Scene) -> Vec<Action> {
+    assert_eq!(scene.does(exited(1, 11)), [gone(1, SEGFAULT, false)]);
+    scene.does(exited(2, 11))
+}
+
+fn unavailable() -> Action {
+    Action::Tell(ToGateway::AppUnavailable)
+}
+
+#[test]
+fn requests_are_refused_while_nobody_runs_and_the_import_fails() {
+    // The workers die before the import fails, or after it has.
+    let mut scene = serving();
+    scene.passes(60.0).is(zygote_exited(9));
+    assert_eq!(all_exit(&mut scene), [gone(2, SEGFAULT, false)]);
+    assert_eq!(scene.does(zygote_failed()), [KillZygote, unavailable()]);
+    assert_eq!(scene.does(zygote_exited(9)), []);
+
+    let mut scene = serving();
+    scene.passes(60.0).is(zygote_exited(9));
+    assert_eq!(scene.does(zygote_failed()), [KillZygote]);
+    assert_eq!(all_exit(&mut scene), [gone(2, SEGFAULT, false), unavailable()]);
+
+    // A new gateway knows nothing.
+    assert_eq!(scene.passes(60.0).does(gateway_exited(11)), [SpawnGateway]);
+    assert_eq!(scene.does(Event::GatewayListens), [unavailable()]);
+
+    // A zygote that dies while it imports fails as well.
+    assert_eq!(scene.does(zygote_exited(9)), [SpawnZygote]);
+    assert_eq!(scene.does(zygote_exited(11)), [unavailable()]);
+
+    // Once the import succeeds again, deaths are but deaths.
+    assert_eq!(scene.passes(10.0).does(Event::Tick), [SpawnZygote]);
+    assert_eq!(scene.does(zygote_ready()), [SpawnWorker(3), SpawnWorker(4)]);
+    assert_eq!(scene.does(zygote_exited(9)).last(), None);
+    assert_eq!(scene.does(exited(3, 11)), [gone(3, SEGFAULT, false)]);
+    assert_eq!(scene.does(exited(4, 11)), [gone(4, SEGFAULT, false)]);
+}
+
 #[test]
 fn a_failed_fork_is_tried_again_with_back_off() {
     let mut scene = serving();
