@@ -13,15 +13,20 @@
 //! some time, or holds one worker. With a zygote, places are filled while that
 //! is ready: see [`zygote`].
 
+mod place;
 mod zygote;
 
 use std::time::{Duration, Instant};
 
+use self::place::{Occupant, Place};
 use self::zygote::Zygote;
 use super::backoff::Backoff;
 use super::cause::Cause;
 use super::notes::Note;
 use crate::control::ToGateway;
+
+/// How long the gateway may take to end after it has let the workers go.
+const LAST_STEPS: Duration = Duration::from_millis(500);
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -127,33 +132,6 @@ enum Gateway {
     Within,
 }
 
-#[derive(Debug)]
-struct Place {
-    occupant: Occupant,
-    backoff: Backoff,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Occupant {
-    /// To be filled at this time.
-    Nobody(Instant),
-    Starting(u64),
-    Ready(u64, Instant),
-    /// Killed by us; what follows waits this long after its end.
-    Ending(u64, Duration),
-}
-
-impl Occupant {
-    const fn worker(self) -> Option<u64> {
-        match self {
-            Self::Nobody(_) => None,
-            Self::Starting(worker) | Self::Ready(worker, _) | Self::Ending(worker, _) => {
-                Some(worker)
-            }
-        }
-    }
-}
-
 impl State {
     /// Nothing runs yet; the first [`Event::Tick`] starts everything.
     pub(super) fn new(workers: usize, mode: Mode, grace: Duration, now: Instant) -> Self {
@@ -252,7 +230,7 @@ impl State {
             return;
         }
         let wait = place.backoff.after_death(None);
-        place.occupant = Occupant::Ending(worker, wait);
+        place.occupant = Occupant::Failed(worker, wait);
         let again_in = (!starting).then_some(wait);
         actions.push(Action::Log(Note::ImportFailed { worker, error, again_in }));
         match starting {
@@ -273,8 +251,12 @@ impl State {
         let unserved = self.gateway == Gateway::Gone || self.gateway == Gateway::Within && stopping;
         let starting = self.phase == Phase::Starting;
         let Some(place) = self.place(worker) else { return };
+        let failed = matches!(place.occupant, Occupant::Failed(..));
         let (wait, expected) = match place.occupant {
-            Occupant::Ending(_, wait) => (wait, true),
+            Occupant::Ending(_, wait) | Occupant::Failed(_, wait) => (wait, true),
+            // The gateway is done and lets go: its own end is seen next. If it is
+            // not, the app has asked to exit, and requests wait for another.
+            Occupant::Ready(..) if stopping && cause.is_success() => (LAST_STEPS, true),
             Occupant::Ready(_, since) => {
                 (place.backoff.after_death(Some(now.saturating_duration_since(since))), unserved)
             }
@@ -300,6 +282,8 @@ impl State {
             }
         }));
         if matches!(self.gateway, Gateway::Starting | Gateway::Listening(_)) {
+            // It is told why, not how.
+            let cause = if failed { "it can't import the app".to_owned() } else { cause };
             actions.push(Action::Tell(ToGateway::WorkerExited { worker, cause, expected }));
         }
         self.tell_unavailable(actions);
@@ -316,7 +300,7 @@ impl State {
         let lived = match place.occupant {
             Occupant::Ready(_, since) => Some(now.saturating_duration_since(since)),
             Occupant::Starting(_) => None,
-            Occupant::Ending(..) | Occupant::Nobody(_) => return,
+            Occupant::Ending(..) | Occupant::Failed(..) | Occupant::Nobody(_) => return,
         };
         let wait = place.backoff.after_death(lived);
         place.occupant = Occupant::Ending(worker, wait);
@@ -467,7 +451,7 @@ impl State {
                 && which(place.occupant)
             {
                 // Not its own fault: its successor need not wait.
-                if !matches!(place.occupant, Occupant::Ending(..)) {
+                if !place.occupant.is_ending() {
                     place.occupant = Occupant::Ending(worker, Duration::ZERO);
                 }
                 actions.push(Action::KillWorker(worker));

@@ -65,7 +65,7 @@ impl Note {
                 debug!(worker, app, python, "worker is ready");
             }
             Self::ImportFailed { worker, error, again_in } => {
-                let again_in_ms = again_in.map(millis);
+                let (error, again_in_ms) = (indented(error), again_in.map(millis));
                 error!(worker, again_in_ms, %error, "the app can't be imported");
             }
             Self::WorkerDied { worker, cause, again_in, known } => {
@@ -95,7 +95,7 @@ impl Note {
                  start them at the first request or in os.register_at_fork"
             ),
             Self::PreloadFailed { error, again_in } => {
-                let again_in_ms = again_in.map(millis);
+                let (error, again_in_ms) = (indented(error), again_in.map(millis));
                 error!(again_in_ms, %error, "the app can't be imported");
             }
             Self::ZygoteDied { cause, again_in } => error!(
@@ -141,4 +141,21 @@ impl Note {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An app's words: no line of theirs can pass for one of ours.
+fn indented(text: &str) -> String {
+    text.trim_end().replace('\n', "\n    ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_line_of_an_error_is_not_indented() {
+        assert_eq!(indented("one line\n"), "one line");
+        let forged = "importing app failed\nTraceback:\nINFO stopped\n";
+        assert_eq!(indented(forged), "importing app failed\n    Traceback:\n    INFO stopped");
+    }
 }

@@ -131,7 +131,10 @@ fn import_error() {
         expect_refused(
             app,
             dir.path(),
-            &["Traceback", "No module named 'no_such_module_anywhere'"],
+            &[
+                "\n    Traceback",
+                "\n    ModuleNotFoundError: No module named 'no_such_module_anywhere'",
+            ],
         );
     }
     expect_refused("syntax", dir.path(), &["SyntaxError", "syntax.py"]);
@@ -153,6 +156,10 @@ fn later_import_error() {
     for _ in 0..2 {
         assert!(body_of(&flupd).starts_with("503"), "{}", flupd.log());
     }
+    // The kill is our own doing: the log has the reason.
+    let log = flupd.log();
+    assert!(log.contains("worker left") && log.contains("it can't import the app"), "{log}");
+    assert!(!log.contains("SIGKILL"), "{log}");
     fs::write(&file, MODULE).unwrap();
     flupd.wait_for_log("replacement worker is ready");
     assert_eq!(body_of(&flupd), "application of mended");

@@ -82,6 +82,9 @@ fn told_stop() -> Action {
     Action::Tell(ToGateway::Stop)
 }
 
+/// What the gateway is told of one that was killed for that.
+const FAILED: &str = "it can't import the app";
+
 const SEGFAULT: &str = "killed by signal 11 (SIGSEGV, segmentation fault)";
 
 #[test]
@@ -184,9 +187,9 @@ fn a_later_failed_import_is_tried_again_with_back_off() {
     let mut scene = Scene::serving();
     scene.passes(60.0).is(exited(1, 11));
     assert_eq!(scene.does(failed(3)), [KillWorker(3)]);
-    assert_eq!(scene.does(exited(3, 1 << 8)), [gone(3, "exit status 1", true), SpawnWorker(4)]);
+    assert_eq!(scene.does(exited(3, 1 << 8)), [gone(3, FAILED, true), SpawnWorker(4)]);
     assert_eq!(scene.does(failed(4)), [KillWorker(4)]);
-    assert_eq!(scene.does(exited(4, 9)), [gone(4, "killed by signal 9 (SIGKILL)", true)]);
+    assert_eq!(scene.does(exited(4, 9)), [gone(4, FAILED, true)]);
     assert_eq!(scene.wait(), Some(Duration::from_millis(100)));
 }
 
@@ -249,10 +252,33 @@ fn the_pool_is_kept_whole_while_the_gateway_drains() {
 }
 
 #[test]
+fn workers_that_the_gateway_lets_go_are_no_deaths() {
+    // Young ones: they have been ready for no time at all.
+    let mut scene = Scene::serving();
+    scene.is(Event::Signal);
+    for worker in [1, 2] {
+        let ended = Log(Note::WorkerEnded { worker, cause: "exit status 0".into() });
+        assert_eq!(scene.is(exited(worker, 0)), [ended, gone(worker, "exit status 0", true)]);
+    }
+    assert_eq!(scene.does(gateway_exited(0)), [Exit(0)]);
+}
+
+#[test]
+fn one_that_leaves_by_itself_while_the_gateway_drains_is_replaced_a_little_later() {
+    let mut scene = Scene::serving();
+    scene.is(Event::Signal);
+    assert_eq!(scene.does(exited(1, 0)), [gone(1, "exit status 0", true)]);
+    assert_eq!(scene.wait(), Some(LAST_STEPS));
+    assert_eq!(scene.passes(0.5).does(Event::Tick), [SpawnWorker(3)]);
+    // It was not told to leave with a failure.
+    assert_eq!(scene.does(exited(2, 1 << 8)), [gone(2, "exit status 1", false), SpawnWorker(4)]);
+}
+
+#[test]
 fn at_the_deadline_what_is_left_is_cut_and_said() {
     let mut scene = Scene::serving();
     scene.is(Event::Signal);
-    scene.is(exited(1, 0));
+    scene.is(exited(1, 11));
     assert_eq!(scene.passes(29.9).does(Event::Tick), []);
     assert_eq!(
         scene.passes(0.2).is(Event::Tick),

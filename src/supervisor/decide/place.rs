@@ -1,0 +1,43 @@
+//! The places of the workers, as many as were asked for.
+
+use std::time::{Duration, Instant};
+
+use crate::supervisor::backoff::Backoff;
+
+/// Holds one worker at a time.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) occupant: Occupant,
+    pub(super) backoff: Backoff,
+}
+
+/// Who is in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occupant {
+    /// To be filled at this time.
+    Nobody(Instant),
+    Starting(u64),
+    Ready(u64, Instant),
+    /// Killed by us; what follows waits this long after its end.
+    Ending(u64, Duration),
+    /// The same, because it can't import the app.
+    Failed(u64, Duration),
+}
+
+impl Occupant {
+    /// Its number.
+    pub(super) const fn worker(self) -> Option<u64> {
+        match self {
+            Self::Nobody(_) => None,
+            Self::Starting(worker)
+            | Self::Ready(worker, _)
+            | Self::Ending(worker, _)
+            | Self::Failed(worker, _) => Some(worker),
+        }
+    }
+
+    /// Whether we have killed it.
+    pub(super) const fn is_ending(self) -> bool {
+        matches!(self, Self::Ending(..) | Self::Failed(..))
+    }
+}
