@@ -189,16 +189,8 @@ impl Port {
         }
     }
 
-    /// The next request if one is staged already. Does not wait.
-    ///
-    /// # Errors
-    /// [`ChannelError`] when the gateway sent something incomprehensible.
-    pub fn try_receive(&mut self) -> Result<Option<Request>, ChannelError> {
-        self.try_receive_into(&mut EncodedParams::default())
-    }
-
-    /// As [`Port::try_receive`], into the memory of `params` that have been
-    /// served.
+    /// The next request if one is staged already, into the memory of `params`
+    /// that have been served. Does not wait.
     ///
     /// # Errors
     /// [`ChannelError`] when the gateway sent something incomprehensible.

@@ -188,7 +188,7 @@ fn next(
         let (last, params) = (outcome.take(), std::mem::take(&mut params));
         let next = gate::detached(py, || {
             last.map_or(Ok(()), |outcome| port.end(outcome))?;
-            *busy = None;
+            drop(busy.take());
             let received = port.receive_into(params);
             *busy = Some(Busy::new());
             received
