@@ -1,7 +1,7 @@
 //! Room for large request bodies: shared memory that a socket is received into
 //! and that a worker reads, without a copy in between.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,12 +14,14 @@ use crate::memory::{self, Mapping};
 
 /// How many buffers are kept for the next bodies. Pages that were used once cost
 /// nothing to use again.
-const KEPT: usize = 8;
+const KEPT: usize = 64;
 
 /// Where buffers come from, and go back to.
 #[derive(Debug, Clone)]
 pub struct Shelf {
     buffers: Rc<RefCell<Vec<Buffer>>>,
+    /// How many have lain here ever since the last [`Shelf::trim`].
+    unused: Rc<Cell<usize>>,
     capacity: usize,
 }
 
@@ -45,7 +47,17 @@ impl Shelf {
     /// bytes that were written.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { buffers: Rc::default(), capacity }
+        Self { buffers: Rc::default(), unused: Rc::default(), capacity }
+    }
+
+    /// Gives back to the system half of what nobody has needed since the last
+    /// time; `false` when nothing is left.
+    pub fn trim(&self) -> bool {
+        let mut buffers = self.buffers.borrow_mut();
+        let kept = buffers.len() - self.unused.get().div_ceil(2).min(buffers.len());
+        buffers.truncate(kept);
+        self.unused.set(kept);
+        kept > 0
     }
 
     /// How much a buffer holds, in bytes.
@@ -61,6 +73,7 @@ impl Shelf {
     /// descriptors.
     pub fn take(&self) -> io::Result<Lease> {
         let kept = self.buffers.borrow_mut().pop();
+        self.unused.set(self.unused.get().min(self.buffers.borrow().len()));
         let buffer = match kept {
             Some(buffer) => buffer,
             None => {
@@ -181,6 +194,20 @@ mod tests {
         assert!(!lease.push(b"123456") && lease.push(b"12345"));
         drop(peer);
         assert_eq!(lease.receive(&socket, 3, &mut extra).unwrap(), Some((0, 0)));
+    }
+
+    #[test]
+    fn what_nobody_needs_goes_back_to_the_system() {
+        let shelf = Shelf::new(10);
+        let four: Vec<_> = (0..4).map(|_| shelf.take().unwrap()).collect();
+        drop(four);
+        assert!(shelf.trim(), "all were in use since the last time");
+        assert_eq!(shelf.buffers.borrow().len(), 4);
+        drop(shelf.take().unwrap());
+        assert!(shelf.trim(), "three were not");
+        assert_eq!(shelf.buffers.borrow().len(), 2);
+        assert!(shelf.trim());
+        assert!(!shelf.trim());
     }
 
     #[test]

@@ -289,8 +289,9 @@ impl Port {
             self.front = (self.front + 1) % SLOTS;
             self.staged -= 1;
         }
-        self.ring.consume(head, taken.size);
-        head.blocked.0.wake();
+        if self.ring.consume(head, taken.size) {
+            head.blocked.0.wake();
+        }
     }
 
     /// Waits until the worker's end of this port is closed. Borrows nothing.

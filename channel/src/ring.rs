@@ -130,9 +130,12 @@ impl Reader {
         Ok(Some(Framed { header, payload, size: HEADER + padded(header.length) }))
     }
 
-    /// Gives `size` bytes back to the worker.
-    pub(crate) fn consume(&mut self, head: &ThreadHead, size: usize) {
+    /// Gives `size` bytes back to the worker. `true` when a worker that waits for
+    /// room shall be woken: not for each byte, but when it can go on for a while.
+    pub(crate) fn consume(&mut self, head: &ThreadHead, size: usize) -> bool {
         self.read += size as u64;
         head.read.0.store(self.read, Ordering::Release);
+        let used = head.written.0.load(Ordering::Relaxed).wrapping_sub(self.read);
+        used <= (RING - RING / 4) as u64
     }
 }

@@ -12,12 +12,11 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use flupd_channel::gateway::Shelf;
 use tokio::time::{Instant, Sleep};
 use tracing::{debug, info, warn};
 
-use super::dialect::{Dialect, Event};
+use super::dialect::Event;
 use super::exchange::Exchange;
 use super::line::{Line, Relayed};
 use super::linger::linger;
@@ -110,16 +109,7 @@ impl Connection {
         let now = park::now();
         let wake = shared.stopping.watched();
         let stream = Rc::new(stream);
-        let line = Line {
-            stream: Rc::clone(&stream),
-            dialect: Dialect::new(protocol, &shared.config),
-            out: BytesMut::new(),
-            blocked: false,
-            last_write: now,
-            pool: Rc::clone(&shared.pool),
-            bound: shared.config.limits.response_memory,
-            patience: shared.config.timeouts.write,
-        };
+        let line = Line::new(Rc::clone(&stream), protocol, &shared);
         Self {
             line: Rc::new(RefCell::new(line)),
             alarm: Box::pin(tokio::time::sleep_until(now + shared.config.timeouts.read)),

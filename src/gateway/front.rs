@@ -27,6 +27,9 @@ const RESERVED_FDS: usize = 64;
 /// How long a worker whose ports are closed may take to end its process.
 const FAREWELL: Duration = Duration::from_secs(10);
 
+/// How often memory for bodies is given back that was not used meanwhile.
+const TIDY: Duration = Duration::from_secs(5);
+
 /// Everything between the listening sockets and the app threads.
 pub(super) struct Front {
     shared: Rc<Shared>,
@@ -45,6 +48,7 @@ impl Front {
         // A spooled body needs a second descriptor beside its connection.
         let connections = fds.saturating_sub(config.concurrency + RESERVED_FDS) / 2;
         let shelf = Shelf::new(config.limits.body_memory);
+        tokio::task::spawn_local(tidy(shelf.clone()));
         let (buffers, stopping) = (RefCell::default(), Stopping::default());
         Self {
             shared: Rc::new(Shared { config, pool, buffers, shelf, stopping }),
@@ -125,5 +129,13 @@ impl Front {
     /// Waits until the last connection has closed.
     pub(super) async fn emptied(&self) {
         self.admission.emptied.notified().await;
+    }
+}
+
+/// Gives memory back that large bodies do not need any more.
+async fn tidy(shelf: Shelf) {
+    loop {
+        tokio::time::sleep(TIDY).await;
+        shelf.trim();
     }
 }

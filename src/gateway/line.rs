@@ -9,6 +9,7 @@ use flupd_channel::Outcome;
 use flupd_channel::gateway::Reply;
 use tokio::time::Instant;
 
+use super::connection::Shared;
 use super::dialect::Dialect;
 use super::exchange::{Exchange, Place};
 use super::outgoing::Outgoing;
@@ -17,6 +18,7 @@ use super::pool::Pool;
 use super::refusal::Refusal;
 use super::seat::Seat;
 use super::stream::Stream;
+use crate::config::Protocol;
 
 /// What became of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,26 +36,49 @@ pub(super) enum Relayed {
 /// The sending side of a connection.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) stream: Rc<Stream>,
+    stream: Rc<Stream>,
     pub(super) dialect: Dialect,
     /// Encoded bytes that the socket has not taken.
     pub(super) out: BytesMut,
-    /// Whether the socket has not taken all that was to be written.
-    pub(super) blocked: bool,
+    /// Since when the socket has not taken all that was to be written.
+    blocked: Option<Instant>,
     /// When it last took something.
     pub(super) last_write: Instant,
-    pub(super) pool: Rc<Pool>,
+    pool: Rc<Pool>,
     /// How much may wait for a slow peer, in bytes, while other requests wait
     /// for its app thread.
-    pub(super) bound: usize,
+    bound: usize,
     /// How long the peer may take nothing.
-    pub(super) patience: Duration,
+    patience: Duration,
+    /// How much is offered to the socket at once.
+    window: usize,
 }
 
-/// How much is taken for one write. What a slow peer leaves of it is copied.
-const WRITE: usize = 128 * 1024;
+/// How much is taken for one write, at the most and at the least. What a slow
+/// peer leaves of it has to be copied, so as much is offered as it took last.
+const WRITE: usize = 256 * 1024;
+const LEAST: usize = 16 * 1024;
+
+/// A peer that has not taken all for so long shall not hold an app thread for
+/// which others wait.
+const SLOW: Duration = Duration::from_millis(5);
 
 impl Line {
+    /// A line on which nothing has gone out.
+    pub(super) fn new(stream: Rc<Stream>, protocol: Protocol, shared: &Shared) -> Self {
+        Self {
+            stream,
+            dialect: Dialect::new(protocol, &shared.config),
+            out: BytesMut::new(),
+            blocked: None,
+            last_write: park::now(),
+            pool: Rc::clone(&shared.pool),
+            bound: shared.config.limits.response_memory,
+            patience: shared.config.timeouts.write,
+            window: WRITE,
+        }
+    }
+
     /// Takes what has arrived of one answer.
     ///
     /// # Errors
@@ -106,11 +131,14 @@ impl Line {
                 self.last_write = park::now();
             }
         }
-        self.blocked = !self.out.is_empty();
-        if !self.blocked {
+        let all = self.out.is_empty();
+        if all {
             self.out.clear();
+            self.blocked = None;
+        } else {
+            self.blocked.get_or_insert_with(Instant::now);
         }
-        Ok(!self.blocked)
+        Ok(all)
     }
 
     fn refuse(&mut self, id: u16, refusal: &Refusal) {
@@ -120,10 +148,11 @@ impl Line {
     }
 
     fn take(&mut self, id: u16, exchange: &Rc<Exchange>, seat: &Rc<Seat>) -> io::Result<Relayed> {
-        let bound = match (self.blocked, self.pool.is_pressed(seat)) {
-            (false, _) => WRITE,
-            (true, true) => self.bound,
-            (true, false) => {
+        let bound = match self.blocked {
+            None => self.window,
+            // A copy costs: it is made for peers that are really slow.
+            Some(since) if self.pool.is_pressed(seat) && since.elapsed() >= SLOW => self.bound,
+            Some(_) => {
                 seat.blocked.set(true);
                 return Ok(Relayed::Nothing);
             }
@@ -176,7 +205,15 @@ impl Line {
             }
         };
         let taken = replies.taken();
-        let written = out.write(&self.stream).map(|all| self.blocked |= !all);
+        let written = out.write(&self.stream).map(|left| {
+            if left.is_some() {
+                self.blocked.get_or_insert_with(Instant::now);
+            }
+            self.window = match left {
+                None => self.window.saturating_mul(2).min(WRITE),
+                Some(written) => written.clamp(LEAST, WRITE),
+            };
+        });
         drop(port);
         seat.consume(taken);
         if let Some(error) = broken {

@@ -127,14 +127,14 @@ impl<'o, 'm> Outgoing<'o, 'm> {
 
     /// Writes all large parts, and what stands before and between them; without
     /// a large part it writes nothing. What the socket does not take is copied
-    /// out of the shared memory and waits; `false` says so.
+    /// out of the shared memory and waits; then the answer is how much it took.
     ///
     /// # Errors
     /// What the operating system reports; the peer has gone then.
-    pub(super) fn write(mut self, stream: &Stream) -> io::Result<bool> {
+    pub(super) fn write(mut self, stream: &Stream) -> io::Result<Option<usize>> {
         self.close_record();
         if self.count == 0 {
-            return Ok(true);
+            return Ok(None);
         }
         let total = self.len();
         let mut slices: [_; 2 * WINDOWS + 1] = std::array::from_fn(|_| IoSlice::new(&[]));
@@ -155,10 +155,10 @@ impl<'o, 'm> Outgoing<'o, 'm> {
         let written = stream.try_write(slices.get(..used).unwrap_or_default())?;
         if written == total {
             self.out.clear();
-        } else {
-            self.keep(written);
+            return Ok(None);
         }
-        Ok(written == total)
+        self.keep(written);
+        Ok(Some(written))
     }
 
     /// Copies together what is left after `written` bytes.

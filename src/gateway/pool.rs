@@ -263,8 +263,7 @@ impl Pool {
         } else if self.queue.borrow().is_empty() && self.seat(&exchange) {
             return self.changed();
         } else if self.queue.borrow().len() < self.queue_limit {
-            self.queue.borrow_mut().push_back(exchange);
-            return self.press();
+            return self.queue.borrow_mut().push_back(exchange);
         } else {
             Refusal::queue_full(self.queue_limit)
         };
@@ -278,10 +277,10 @@ impl Pool {
         seat.depth() > 1 || !self.queue.borrow().is_empty()
     }
 
-    /// A request waits: answers for slow clients shall make room.
+    /// Answers for slow clients shall make room if requests wait behind them.
     fn press(&self) {
         for worker in self.workers.borrow().values() {
-            for seat in worker.seats.iter().filter(|seat| seat.blocked.get()) {
+            for seat in worker.seats.iter().filter(|s| s.blocked.get() && self.is_pressed(s)) {
                 seat.front().iter().for_each(|front| front.news());
             }
         }
@@ -419,9 +418,6 @@ impl Pool {
     }
 
     fn stage(&self, seat: &Rc<Seat>, exchange: Rc<Exchange>) {
-        if seat.blocked.get() {
-            seat.front().iter().for_each(|front| front.news());
-        }
         match seat.stage(Rc::clone(&exchange)) {
             Ok(true) => self.to_wake.borrow_mut().push(Rc::clone(seat)),
             Ok(false) => {}
@@ -500,7 +496,8 @@ impl Pool {
             self.scan();
         }
         self.wake();
-        if self.workers.borrow().values().any(|w| w.seats.iter().any(|seat| seat.depth() > 1)) {
+        let waits = |seat: &Rc<Seat>| seat.depth() > 1 || seat.blocked.get();
+        if self.workers.borrow().values().any(|w| w.seats.iter().any(waits)) {
             self.pulse.notify_one();
         }
     }
@@ -513,6 +510,7 @@ impl Pool {
             self.pulse.notified().await;
             tokio::time::sleep(PULSE).await;
             self.unstick();
+            self.press();
         }
     }
 
