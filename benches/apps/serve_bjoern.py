@@ -1,5 +1,6 @@
 """serve_bjoern.py MODULE SOCKET WORKERS: bjoern, which has no command of its own."""
 
+import ctypes
 import importlib
 import os
 import signal
@@ -10,15 +11,10 @@ import bjoern
 module, path, workers = sys.argv[1:]
 application = importlib.import_module(module).application
 bjoern.listen(application, "unix:" + path)
-children = []
+PR_SET_PDEATHSIG = 1
 for _ in range(int(workers) - 1):
-    child = os.fork()
-    if not child:
-        children.clear()
+    if not os.fork():
+        # SIGTERM ends the parent at once: its children go with it.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         break
-    children.append(child)
-try:
-    bjoern.run()
-finally:
-    for child in children:
-        os.kill(child, signal.SIGTERM)
+bjoern.run()

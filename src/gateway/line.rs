@@ -61,7 +61,7 @@ const LEAST: usize = 16 * 1024;
 
 /// A peer that has not taken all for so long shall not hold an app thread for
 /// which others wait.
-const SLOW: Duration = Duration::from_millis(5);
+const SLOW: Duration = Duration::from_millis(50);
 
 impl Line {
     /// A line on which nothing has gone out.
