@@ -1,0 +1,307 @@
+//! The app's workers and the one queue in front of them.
+//!
+//! Every app thread is a [`Seat`]. Here stands what comes and goes: workers,
+//! their ends, and the requests that are lost with them. [`staging`] decides who
+//! gets a request, [`turns`] what is done between two sleeps of the gateway.
+
+mod staging;
+mod turns;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use flupd_channel::gateway::Memory;
+use flupd_channel::{ChannelError, Outcome};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+use tracing::{error, info};
+
+use super::exchange::{Exchange, Place};
+use super::refusal::Refusal;
+use super::seat::Seat;
+use crate::control::FromGateway;
+
+/// The workers and the queue.
+#[derive(Debug)]
+pub(in crate::gateway) struct Pool {
+    workers: RefCell<BTreeMap<u64, Worker>>,
+    /// Seats without a request, the last used last.
+    idle: RefCell<Vec<Rc<Seat>>>,
+    queue: RefCell<VecDeque<Rc<Exchange>>>,
+    queue_limit: usize,
+    health: Cell<Health>,
+    to_wake: RefCell<Vec<Rc<Seat>>>,
+    changes: Cell<u32>,
+    /// Has the gateway look once more soon after it has gone to sleep.
+    pulse: Notify,
+    /// When a refusal was logged last, and how many were not since.
+    refused: Cell<(Option<Instant>, u64)>,
+    supervisor: UnboundedSender<FromGateway>,
+}
+
+/// ```text
+/// Starting ──a worker is ready──▶ Serving ──the last ready one died──▶ Starting
+///    └─────one died unready, none is ready──▶ Failing ──one is ready──▶ Serving
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    /// Requests wait for the first worker.
+    Starting,
+    Serving,
+    /// The app can't be started, as a worker's end or the supervisor says:
+    /// requests are refused at once.
+    Failing,
+}
+
+#[derive(Debug)]
+struct Worker {
+    pid: u32,
+    ready: bool,
+    memory: Memory,
+    seats: Vec<Rc<Seat>>,
+    /// The requests that died with it.
+    lost: Vec<String>,
+}
+
+impl Pool {
+    /// An empty pool whose queue holds `queue_limit` requests. `supervisor` is
+    /// told of workers that must be ended.
+    pub(in crate::gateway) fn new(
+        queue_limit: usize,
+        supervisor: UnboundedSender<FromGateway>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            workers: RefCell::default(),
+            idle: RefCell::default(),
+            queue: RefCell::default(),
+            queue_limit,
+            health: Cell::new(Health::Starting),
+            to_wake: RefCell::default(),
+            changes: Cell::new(0),
+            pulse: Notify::new(),
+            refused: Cell::default(),
+            supervisor,
+        })
+    }
+
+    /// Adds a worker that is starting.
+    pub(in crate::gateway) fn worker_started(
+        &self,
+        worker: u64,
+        pid: u32,
+        memory: Memory,
+        seats: &[Rc<Seat>],
+    ) {
+        let entry = Worker { pid, ready: false, memory, seats: seats.to_vec(), lost: Vec::new() };
+        self.workers.borrow_mut().insert(worker, entry);
+    }
+
+    /// The worker has imported the app: its seats take requests.
+    pub(in crate::gateway) fn worker_ready(&self, worker: u64) {
+        let seats = match self.workers.borrow_mut().get_mut(&worker) {
+            Some(entry) => {
+                entry.ready = true;
+                entry.seats.clone()
+            }
+            None => return,
+        };
+        self.health.set(Health::Serving);
+        for seat in seats {
+            seat.open.set(true);
+            self.idle.borrow_mut().push(Rc::clone(&seat));
+            self.refill(&seat);
+        }
+    }
+
+    /// The worker gets no more requests. What is staged and not begun goes to
+    /// others; its threads leave when they are done.
+    pub(in crate::gateway) fn drain(&self, worker: u64) {
+        let seats = self.workers.borrow().get(&worker).map(|entry| entry.seats.clone());
+        for seat in seats.unwrap_or_default() {
+            self.retire(&seat);
+        }
+        self.spread();
+    }
+
+    /// No worker gets more requests: the gateway is done.
+    pub(in crate::gateway) fn close(&self) {
+        let workers: Vec<u64> = self.workers.borrow().keys().copied().collect();
+        workers.into_iter().for_each(|worker| self.drain(worker));
+    }
+
+    /// No worker will come any more: what waits is refused.
+    pub(in crate::gateway) fn give_up(&self, why: &str) {
+        self.health.set(Health::Failing);
+        for exchange in self.queue.take() {
+            exchange.refuse(Refusal::worker_lost(why.to_owned()));
+        }
+    }
+
+    /// The worker process has ended: what it did not answer is lost.
+    pub(in crate::gateway) fn worker_exited(&self, worker: u64, cause: &str, expected: bool) {
+        self.worker_lost(worker, cause);
+        let Some(entry) = self.workers.borrow_mut().remove(&worker) else { return };
+        if !self.workers.borrow().values().any(|entry| entry.ready) {
+            self.health.set(if entry.ready { Health::Starting } else { Health::Failing });
+        }
+        let (pid, requests) = (entry.pid, entry.lost.join(", "));
+        if expected && requests.is_empty() {
+            info!(worker, pid, cause, "worker left");
+        } else {
+            error!(worker, pid, cause, requests, "worker died");
+        }
+        if self.health.get() == Health::Failing {
+            self.app_unavailable();
+        }
+    }
+
+    /// The app can't be started: what waits is refused, and what comes as well,
+    /// until a worker is ready.
+    pub(in crate::gateway) fn app_unavailable(&self) {
+        self.health.set(Health::Failing);
+        for exchange in self.queue.take() {
+            exchange.refuse(Refusal::app_unavailable());
+        }
+    }
+
+    /// The worker answers no more: its requests are given to others where that
+    /// can do no harm, else refused. What it had answered whole is still taken.
+    fn worker_lost(&self, worker: u64, why: &str) {
+        self.drain(worker);
+        let seats = self.workers.borrow().get(&worker).map(|entry| entry.seats.clone());
+        for seat in seats.unwrap_or_default() {
+            seat.dead.set(true);
+            self.settle(&seat, why);
+        }
+        self.spread();
+    }
+
+    /// The thread of this seat has gone; the others of its worker may go on.
+    pub(in crate::gateway) fn seat_gone(&self, seat: &Rc<Seat>) {
+        seat.dead.set(true);
+        self.retire(seat);
+        self.settle(seat, "the worker has gone");
+        self.spread();
+    }
+
+    /// No more requests for this seat; what it has not begun goes to others.
+    fn retire(&self, seat: &Rc<Seat>) {
+        seat.open.set(false);
+        self.idle.borrow_mut().retain(|idle| !Rc::ptr_eq(idle, seat));
+        while let Some(exchange) = seat.take_back() {
+            self.queue.borrow_mut().push_front(exchange);
+        }
+        seat.close();
+    }
+
+    /// Settles the requests of a dead seat.
+    fn settle(&self, seat: &Rc<Seat>, why: &str) {
+        if let Some(front) = seat.front()
+            && !front.is_cancelled()
+            && seat.has_end()
+        {
+            // Its connection takes it, and comes here again for the next one.
+            return front.news();
+        }
+        let untouched = seat.is_untouched();
+        for (at, exchange) in seat.abandon().into_iter().enumerate().rev() {
+            if exchange.is_cancelled() {
+                continue;
+            }
+            if at > 0 || untouched {
+                exchange.put(Place::Waiting);
+                self.queue.borrow_mut().push_front(exchange);
+            } else {
+                self.request_lost(seat, exchange, why);
+            }
+        }
+    }
+
+    /// A worker has not answered this request that it had begun: it is given to
+    /// another once if that can do no harm, else refused.
+    fn request_lost(&self, seat: &Seat, exchange: Rc<Exchange>, why: &str) {
+        let repeat =
+            !exchange.started() && exchange.is_repeatable() && exchange.attempts.get() == 0;
+        let verdict = match (exchange.started(), repeat) {
+            (true, _) => "cut",
+            (false, true) => "repeated",
+            (false, false) => "answered 502",
+        };
+        if let Some(entry) = self.workers.borrow_mut().get_mut(&seat.worker) {
+            entry.lost.push(format!("{} ({verdict})", exchange.describe()));
+        }
+        if repeat {
+            exchange.attempts.set(1);
+            exchange.put(Place::Waiting);
+            self.queue.borrow_mut().push_front(exchange);
+        } else {
+            exchange.refuse(Refusal::worker_lost(why.to_owned()));
+        }
+    }
+
+    /// The worker broke the channel protocol: it must be ended.
+    pub(in crate::gateway) fn worker_broken(&self, worker: u64, error: &ChannelError) {
+        let reason = error.to_string();
+        error!(worker, reason, "worker broken");
+        for seat in self.workers.borrow().get(&worker).map_or(&[][..], |w| &w.seats) {
+            // Nothing of what it says is believed any more.
+            for exchange in seat.abandon().into_iter().filter(|e| !e.is_cancelled()) {
+                exchange.refuse(Refusal::worker_lost(reason.clone()));
+            }
+        }
+        self.worker_lost(worker, &reason);
+        // The supervisor ends with us if it is gone.
+        let _ = self.supervisor.send(FromGateway::WorkerBroken { worker, reason });
+    }
+
+    /// The connection of this request has gone, or it was aborted.
+    pub(in crate::gateway) fn cancel(&self, exchange: &Rc<Exchange>) {
+        exchange.cancel();
+        self.queue.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, exchange));
+        if let Place::Seated(seat) = exchange.place()
+            && seat.serves(exchange)
+        {
+            seat.cancel();
+            self.discard(&seat, exchange);
+        }
+    }
+
+    /// The connection has taken all of this answer. `false` when the app has
+    /// asked to exit instead of answering: the request has gone elsewhere.
+    pub(in crate::gateway) fn answered(
+        &self,
+        seat: &Rc<Seat>,
+        exchange: &Rc<Exchange>,
+        end: Outcome,
+    ) -> bool {
+        let leaves = end == Outcome::Exit;
+        if leaves {
+            self.request_lost(seat, Rc::clone(exchange), "the app called sys.exit");
+            self.drain(seat.worker);
+        } else {
+            exchange.put(Place::Over);
+        }
+        self.freed(seat);
+        !leaves
+    }
+
+    /// A request has left this seat.
+    fn freed(&self, seat: &Rc<Seat>) {
+        if seat.open.get() {
+            self.refill(seat);
+        } else if seat.dead.get() {
+            self.settle(seat, "the worker has gone");
+            self.spread();
+        }
+        self.look(seat);
+        self.changed();
+    }
+
+    /// Whether all threads of a worker have gone while its process has not.
+    pub(in crate::gateway) fn is_lingering(&self, worker: u64) -> bool {
+        let workers = self.workers.borrow();
+        workers.get(&worker).is_some_and(|entry| entry.seats.iter().all(|seat| seat.dead.get()))
+    }
+}

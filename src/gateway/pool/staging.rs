@@ -1,0 +1,167 @@
+//! Which app thread gets a request, and when.
+//!
+//! To an idle process it goes at once. Else it is staged behind a young request,
+//! so that its thread goes on without a wake-up; else it waits in the queue, in
+//! order. Whoever waits behind a request that turns out to be long is taken back.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use flupd_channel::gateway::{Size, size};
+use tracing::{error, warn};
+
+use super::{Health, Pool};
+use crate::gateway::exchange::Exchange;
+use crate::gateway::park;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::seat::Seat;
+
+/// How many requests a seat has at most, the running one included.
+const DEPTH: usize = 8;
+
+/// Nothing is staged behind a request that has been running for longer.
+const YOUNG: Duration = Duration::from_micros(500);
+
+/// How often it is logged that requests are refused.
+const QUIET: Duration = Duration::from_secs(1);
+
+impl Pool {
+    /// Hands in a whole request.
+    pub(in crate::gateway) fn submit(&self, exchange: Rc<Exchange>) {
+        let refusal = if self.health.get() == Health::Failing {
+            Refusal::app_unavailable()
+        } else if self.queue.borrow().is_empty() && self.seat(&exchange) {
+            return self.changed();
+        } else if self.queue.borrow().len() < self.queue_limit {
+            return self.queue.borrow_mut().push_back(exchange);
+        } else {
+            Refusal::queue_full(self.queue_limit)
+        };
+        self.say_refused(&exchange, &refusal);
+        exchange.refuse(refusal);
+    }
+
+    /// Logs a refusal, once in [`QUIET`] at most: a flood of requests must not
+    /// become a flood of lines, for which the gateway would have to wait.
+    fn say_refused(&self, exchange: &Exchange, refusal: &Refusal) {
+        let (last, unsaid) = self.refused.get();
+        let now = park::now();
+        if last.is_some_and(|last| now.duration_since(last) < QUIET) {
+            return self.refused.set((last, unsaid + 1));
+        }
+        self.refused.set((Some(now), 0));
+        let and_before = (unsaid > 0).then_some(unsaid);
+        let request = exchange.describe();
+        warn!(request, why = refusal.why, and_before, "request refused");
+    }
+
+    /// Gives a seat with room the next requests, or makes it idle.
+    pub(super) fn refill(&self, seat: &Rc<Seat>) {
+        while seat.depth() < DEPTH {
+            let Some(next) = self.queue.borrow_mut().pop_front() else { break };
+            if fits(seat, &next) {
+                self.stage(seat, next);
+            } else {
+                self.queue.borrow_mut().push_front(next);
+                break;
+            }
+        }
+        if seat.depth() == 0
+            && let Some(stolen) = self.steal(seat)
+        {
+            self.stage(seat, stolen);
+        }
+        let mut idle = self.idle.borrow_mut();
+        let listed = idle.iter().position(|idle| Rc::ptr_eq(idle, seat));
+        match (listed, seat.depth()) {
+            (None, 0) => idle.push(Rc::clone(seat)),
+            (Some(at), 1..) => drop(idle.remove(at)),
+            _ => {}
+        }
+    }
+
+    /// A request that waits behind another one, where that has run longest. It
+    /// only moves within its process if that one runs for long already: two
+    /// short ones would only contend for the interpreter.
+    fn steal(&self, thief: &Seat) -> Option<Rc<Exchange>> {
+        let workers = self.workers.borrow();
+        let waiting = workers.values().flat_map(|w| &w.seats).filter(|seat| seat.depth() > 1);
+        let free = waiting.filter(|seat| thief.load() == 0 || seat.running_for() >= YOUNG);
+        free.max_by_key(|seat| seat.running_for())?.take_back()
+    }
+
+    /// Gives what is queued to the seats that have room for it.
+    pub(super) fn spread(&self) {
+        loop {
+            let Some(next) = self.queue.borrow_mut().pop_front() else { return };
+            if next.is_cancelled() {
+                continue;
+            }
+            if !self.seat(&next) {
+                return self.queue.borrow_mut().push_front(next);
+            }
+        }
+    }
+
+    /// Finds a seat for a request: one in an idle process; else behind a young
+    /// request, whose thread then goes on without a wake-up and without another
+    /// one that contends for its interpreter; else an idle one anywhere.
+    fn seat(&self, exchange: &Rc<Exchange>) -> bool {
+        let seat = self
+            .pick_idle(true)
+            .or_else(|| self.pick_young(exchange).or_else(|| self.pick_idle(false)));
+        seat.inspect(|seat| self.stage(seat, Rc::clone(exchange))).is_some()
+    }
+
+    /// An idle seat, of the worker with the fewest requests inside, or with none;
+    /// the last used of those, whose caches are warm. It leaves the idle list.
+    fn pick_idle(&self, without_load: bool) -> Option<Rc<Seat>> {
+        let mut idle = self.idle.borrow_mut();
+        let (at, seat) = idle.iter().enumerate().rev().min_by_key(|(_, seat)| seat.load())?;
+        let taken = !without_load || seat.load() == 0;
+        taken.then(|| idle.remove(at))
+    }
+
+    /// The shallowest seat whose request in front has not run for long.
+    fn pick_young(&self, exchange: &Exchange) -> Option<Rc<Seat>> {
+        let workers = self.workers.borrow();
+        let seats = workers.values().flat_map(|w| &w.seats);
+        let room = |seat: &&Rc<Seat>| {
+            let depth = seat.depth();
+            (1..DEPTH).contains(&depth) && seat.open.get() && seat.running_for() < YOUNG
+        };
+        let seat = seats.filter(room).min_by_key(|seat| seat.depth())?;
+        fits(seat, exchange).then(|| Rc::clone(seat))
+    }
+
+    /// Takes back what waits behind long requests: it goes to the front of the
+    /// queue, and so to the seat that is free first.
+    pub(super) fn unstick(&self) {
+        let seats: Vec<_> =
+            self.workers.borrow().values().flat_map(|w| &w.seats).map(Rc::clone).collect();
+        for seat in seats.iter().filter(|seat| seat.running_for() >= YOUNG) {
+            while seat.depth() > 1 {
+                let Some(exchange) = seat.take_back() else { break };
+                self.queue.borrow_mut().push_front(exchange);
+            }
+        }
+        self.spread();
+    }
+
+    fn stage(&self, seat: &Rc<Seat>, exchange: Rc<Exchange>) {
+        match seat.stage(Rc::clone(&exchange)) {
+            Ok(true) => self.to_wake.borrow_mut().push(Rc::clone(seat)),
+            Ok(false) => {}
+            Err(error) => {
+                error!(%error, request = exchange.describe(), "request can't be handed over");
+                exchange.refuse(Refusal::not_handed_over(&error));
+            }
+        }
+    }
+}
+
+/// Whether the request may stand where the seat has room.
+fn fits(seat: &Seat, exchange: &Exchange) -> bool {
+    let Some(request) = &exchange.request else { return true };
+    seat.depth() == 0 || size(&request.params, &request.body) == Size::Small
+}

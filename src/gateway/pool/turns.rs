@@ -1,0 +1,155 @@
+//! What the pool does in each turn of the gateway: wake threads that have got
+//! something, and find the answers that are there.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use flupd_channel::Outcome;
+use flupd_channel::worker::Pump;
+
+use super::Pool;
+use crate::gateway::exchange::{Exchange, Pumped};
+use crate::gateway::park;
+use crate::gateway::seat::Seat;
+
+/// After so many changes the wake-ups go out although the gateway is busy.
+const BATCH: u32 = 32;
+
+/// How long an answer can lie unseen behind which a long request runs.
+const PULSE: Duration = Duration::from_millis(1);
+
+impl Pool {
+    /// There may be something in the ring of this seat; `true` if a connection
+    /// has been told.
+    pub(super) fn look(&self, seat: &Rc<Seat>) -> bool {
+        let Some(front) = seat.front() else { return false };
+        if front.is_cancelled() {
+            self.discard(seat, &front);
+            return false;
+        }
+        let news = seat.has_news();
+        if news {
+            front.news();
+        }
+        news
+    }
+
+    pub(super) fn discard(&self, seat: &Rc<Seat>, unwanted: &Rc<Exchange>) {
+        match seat.discard(unwanted) {
+            Ok(None) => {}
+            Ok(Some(Outcome::Exit)) => {
+                self.drain(seat.worker);
+                self.freed(seat);
+            }
+            Ok(Some(_)) => self.freed(seat),
+            Err(error) => self.worker_broken(seat.worker, &error),
+        }
+    }
+
+    /// Wakes the threads that have got something since the last time.
+    fn wake(&self) {
+        self.changes.set(0);
+        for seat in self.to_wake.take() {
+            seat.wake();
+        }
+    }
+
+    /// Lets the connections look that have something to take; `true` if there is
+    /// one.
+    pub(in crate::gateway) fn scan(&self) -> bool {
+        let mut with_news = Vec::new();
+        for worker in self.workers.borrow().values() {
+            worker.memory.news(|thread| with_news.extend(worker.seats.get(thread).cloned()));
+        }
+        with_news.iter().fold(false, |told, seat| self.look(seat) | told)
+    }
+
+    /// A gateway that is never idle still has to wake and to look.
+    pub(super) fn changed(&self) {
+        let changes = self.changes.get() + 1;
+        self.changes.set(changes);
+        if changes >= BATCH {
+            park::forget_time();
+            self.wake();
+            self.scan();
+        }
+    }
+
+    /// The gateway is about to sleep: has the workers ring from now on, looks at
+    /// what came before, and wakes the threads that have got something. News
+    /// keeps the gateway awake, for it makes connections runnable.
+    pub(in crate::gateway) fn before_sleep(&self) {
+        let mut news = false;
+        for worker in self.workers.borrow().values() {
+            news |= worker.memory.about_to_sleep();
+        }
+        if news {
+            self.scan();
+        }
+        self.wake();
+        let waits = |seat: &Rc<Seat>| seat.depth() > 1 || seat.blocked.get();
+        if self.workers.borrow().values().any(|w| w.seats.iter().any(waits)) {
+            self.pulse.notify_one();
+        }
+    }
+
+    /// Looks at least once in each [`PULSE`] while requests are staged behind
+    /// others: their worker may have answered one and not said so yet, or the one
+    /// in front may turn out to be long.
+    pub(in crate::gateway) async fn pulse(self: Rc<Self>) {
+        loop {
+            self.pulse.notified().await;
+            tokio::time::sleep(PULSE).await;
+            self.unstick();
+            self.press();
+        }
+    }
+
+    /// The gateway is awake again.
+    pub(in crate::gateway) fn after_sleep(&self) {
+        for worker in self.workers.borrow().values() {
+            worker.memory.awake();
+        }
+        self.scan();
+    }
+
+    /// The app runs on this very thread and wants its answer sent, or room in its
+    /// ring. Room comes at the latest when the client has not taken anything for
+    /// the time it may.
+    pub(in crate::gateway) fn pump(&self, worker: u64, what: Pump) {
+        let seat = self.workers.borrow().get(&worker).and_then(|w| w.seats.first().cloned());
+        let Some(seat) = seat else { return };
+        // Answers of requests that ran before this one stand before its own.
+        while let Some(front) = seat.front() {
+            if !front.is_cancelled() {
+                match front.pump(what == Pump::Room) {
+                    Ok(Pumped::End) => continue,
+                    Ok(Pumped::Part) => return,
+                    Err(_) => {
+                        front.cancel();
+                        seat.cancel();
+                    }
+                }
+            }
+            self.discard(&seat, &front);
+            if seat.serves(&front) {
+                return;
+            }
+        }
+    }
+
+    /// Whether other requests wait behind the one in front of this seat. Then
+    /// its answer is copied out for a slow client; else it stays in the ring.
+    pub(in crate::gateway) fn is_pressed(&self, seat: &Seat) -> bool {
+        seat.depth() > 1 || !self.queue.borrow().is_empty()
+    }
+
+    /// Answers for slow clients shall make room if requests wait behind them.
+    fn press(&self) {
+        for worker in self.workers.borrow().values() {
+            for seat in worker.seats.iter().filter(|s| s.blocked.get() && self.is_pressed(s)) {
+                seat.front().iter().for_each(|front| front.news());
+            }
+        }
+    }
+}
