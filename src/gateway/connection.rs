@@ -12,7 +12,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use flupd_channel::gateway::Shelf;
 use tokio::time::{Instant, Sleep};
 use tracing::{debug, info, warn};
 
@@ -22,13 +21,12 @@ use super::line::{Line, Relayed};
 use super::linger::linger;
 use super::open::{Handled, Open, Stage, handle};
 use super::park;
-use super::pool::Pool;
 use super::refusal::Refusal;
+use super::shared::Shared;
 use super::spool::Extra;
-use super::stopping::Stopping;
 use super::stream::Stream;
 use super::wake::Wake;
-use crate::config::{GatewayConfig, Protocol};
+use crate::config::Protocol;
 
 /// How much is read at once, in bytes.
 const READ: usize = 64 * 1024;
@@ -60,18 +58,6 @@ enum Waited {
     /// The peer has closed its socket wholly.
     HungUp,
     Alarm,
-}
-
-/// What a connection shares with all others.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) config: GatewayConfig,
-    pub(super) pool: Rc<Pool>,
-    /// Read buffers that nobody uses: an idle connection has none.
-    pub(super) buffers: RefCell<Vec<Vec<u8>>>,
-    /// Where large bodies are received.
-    pub(super) shelf: Shelf,
-    pub(super) stopping: Stopping,
 }
 
 /// One connection.

@@ -12,11 +12,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tracing::error;
 
-use super::connection::Shared;
 use super::listener::{self, Admission, Listener};
 use super::park;
 use super::pool::Pool;
 use super::seat::Seat;
+use super::shared::Shared;
 use super::stopping::Stopping;
 use crate::config::GatewayConfig;
 use crate::control::FromGateway;

@@ -9,7 +9,6 @@ use flupd_channel::Outcome;
 use flupd_channel::gateway::Reply;
 use tokio::time::Instant;
 
-use super::connection::Shared;
 use super::dialect::Dialect;
 use super::exchange::{Exchange, Place};
 use super::outgoing::Outgoing;
@@ -17,6 +16,7 @@ use super::park;
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::seat::Seat;
+use super::shared::Shared;
 use super::stream::Stream;
 use crate::config::Protocol;
 

@@ -12,7 +12,8 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 use tracing::{error, warn};
 
-use super::connection::{Connection, Shared};
+use super::connection::Connection;
+use super::shared::Shared;
 use super::stream::Stream;
 use crate::config::ListenerConfig;
 

@@ -21,6 +21,7 @@ mod refusal;
 mod request;
 mod schedule;
 mod seat;
+mod shared;
 pub mod solo;
 mod spool;
 mod stopping;

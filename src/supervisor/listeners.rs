@@ -9,14 +9,10 @@ use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr, socket_acceptc
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use thiserror::Error;
 
-use super::unix_socket::{SocketPath, UnixError, listen_at};
+use super::unix_socket::{BACKLOG, SocketPath, UnixError, listen_at};
 use crate::config::address::Address;
 use crate::config::{ListenerConfig, Protocol, SocketConfig};
 use crate::inherited;
-
-/// How many connections may wait to be accepted; the kernel lowers it to
-/// `net.core.somaxconn`.
-pub(super) const BACKLOG: i32 = 4096;
 
 /// The first descriptor that systemd passes (`SD_LISTEN_FDS_START`).
 const FIRST_PASSED: RawFd = 3;

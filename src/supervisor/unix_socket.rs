@@ -13,8 +13,11 @@ use rustix::net::{
 };
 use thiserror::Error;
 
-use super::listeners::BACKLOG;
 use crate::config::SocketConfig;
+
+/// How many connections may wait to be accepted; the kernel lowers it to
+/// `net.core.somaxconn`.
+pub(super) const BACKLOG: i32 = 4096;
 
 /// Why a unix socket can't be made, and what to do.
 #[derive(Debug, Error)]
