@@ -150,12 +150,14 @@ impl Connection {
     /// Reads what has arrived, and carries it out; `Some` when the connection is
     /// over.
     async fn read(&mut self) -> io::Result<Option<Close>> {
-        if let Some((body, more)) = self.receive_body()? {
+        let mut extra = Extra::default();
+        if let Some((body, more)) = self.receive_body(&mut extra)? {
             self.last_read = park::now();
             if body == 0 {
                 return Ok(self.input_end());
             }
-            return Ok((!self.hear(&more).await).then_some(Close::Linger));
+            let understood = self.hear(extra.get(..more).unwrap_or_default()).await;
+            return Ok((!understood).then_some(Close::Linger));
         }
         let spare = self.shared.buffers.borrow_mut().pop();
         let mut buffer = spare.unwrap_or_else(|| Vec::with_capacity(READ));
@@ -182,21 +184,20 @@ impl Connection {
     }
 
     /// Receives the bytes that are sure to be body of a large request straight
-    /// to where it is gathered. `None` if there are none such; else how many, and
-    /// what followed them.
-    fn receive_body(&mut self) -> io::Result<Option<(usize, Vec<u8>)>> {
+    /// to where it is gathered, and what follows them to `extra`. `None` if there
+    /// are none such; else how many of both.
+    fn receive_body(&mut self, extra: &mut Extra) -> io::Result<Option<(usize, usize)>> {
         let (id, expected) = self.line.borrow().dialect.expected_body();
         if expected < DIRECT {
             return Ok(None);
         }
         let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return Ok(None) };
         let Stage::Receiving(assembly) = &mut open.stage else { return Ok(None) };
-        let mut extra = Extra::default();
-        let Some((body, more)) = assembly.receive(&self.stream, expected, &mut extra)? else {
-            return Ok(None);
-        };
-        self.line.borrow_mut().dialect.received_body(body);
-        Ok(Some((body, extra.get(..more).unwrap_or_default().to_vec())))
+        let received = assembly.receive(&self.stream, expected, extra)?;
+        if let Some((body, _)) = received {
+            self.line.borrow_mut().dialect.received_body(body);
+        }
+        Ok(received)
     }
 
     /// Decodes all of `input`; `false` when the peer broke the protocol.

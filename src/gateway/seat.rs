@@ -124,20 +124,19 @@ impl Seat {
 
     /// Gives back what was taken of the answer in front. At its end the request
     /// leaves, and the next one is in front.
-    pub(super) fn consume(&self, taken: Taken) -> Option<Rc<Exchange>> {
+    pub(super) fn consume(&self, taken: Taken) {
         self.port.borrow_mut().consume(taken);
         if !taken.ended() {
-            return None;
+            return;
         }
         let mut staged = self.staged.borrow_mut();
-        let over = staged.pop_front();
+        staged.pop_front();
         self.blocked.set(false);
         self.load.set(self.load.get().saturating_sub(1));
         self.since.set((!staged.is_empty()).then(park::now));
         if staged.front().is_some_and(|next| next.is_cancelled()) {
             self.port.borrow().cancel();
         }
-        over
     }
 
     /// The client of the request in front has gone: the app shall know.

@@ -81,13 +81,9 @@ impl Spool {
             Place::Memory(memory) => memory.extend_from_slice(bytes),
             Place::Shared(lease) => {
                 if !lease.push(bytes) {
-                    let file = Place::File { file: None, before: None, pending: bytes.to_vec() };
-                    let shared = std::mem::replace(&mut self.place, file);
-                    if let (Place::Shared(lease), Place::File { before, .. }) =
-                        (shared, &mut self.place)
-                    {
-                        *before = Some(lease);
-                    }
+                    let full = std::mem::replace(&mut self.place, Place::Memory(Vec::new()));
+                    let before = if let Place::Shared(lease) = full { Some(lease) } else { None };
+                    self.place = Place::File { file: None, before, pending: bytes.to_vec() };
                 }
             }
             Place::File { pending, .. } => pending.extend_from_slice(bytes),
@@ -141,15 +137,17 @@ impl Spool {
             Place::Memory(memory) => Body::Memory(memory),
             Place::Shared(lease) => Body::Shared(lease),
             Place::File { file: Some(file), .. } => Body::File { file, length: self.length },
-            Place::File { file: None, pending, .. } => Body::Memory(pending),
+            Place::File { file: None, .. } => return Err(io::ErrorKind::NotFound.into()),
         })
     }
 
     async fn write_out(&mut self) -> io::Result<()> {
         let Place::File { file, before, pending } = &mut self.place else { return Ok(()) };
         let (to, mut bytes) = (file.take(), std::mem::take(pending));
-        let first = before.as_ref().map(|lease| Ok((lease.file()?, lease.len() as u64)));
-        let first = first.transpose().map_err(|error: io::Error| error)?;
+        let first = match before {
+            Some(lease) => Some((lease.file()?, lease.len() as u64)),
+            None => None,
+        };
         let written = tokio::task::spawn_blocking(move || {
             let mut to = match to {
                 Some(file) => file,
