@@ -11,7 +11,7 @@ VENV := target/venv
 BENCH_VENV := target/bench-venv
 
 # Debian package, and the file that shows that it is there.
-TEST_PACKAGES := nginx:/usr/sbin/nginx lighttpd:/usr/sbin/lighttpd apache2-bin:/usr/sbin/apache2 \
+TEST_PACKAGES := nginx:/usr/sbin/nginx lighttpd:/usr/sbin/lighttpd apache2-bin:/usr/sbin/apache2 haproxy:/usr/sbin/haproxy \
                  gcc:/usr/bin/gcc curl:/usr/bin/curl
 DEMO_PACKAGES := nginx:/usr/sbin/nginx gcc:/usr/bin/gcc
 # uWSGI and bjoern are compiled: they need Python's headers, and bjoern those of libev.

@@ -84,8 +84,10 @@ pub(super) fn handle(
         (Event::Params { params, .. }, Stage::Begun) => {
             match Assembly::new(params, limits, shelf) {
                 Ok(assembly) => {
+                    // HAProxy up to 2.9 forgets the end of a body of nothing.
+                    let whole = assembly.promises_nothing();
                     open.stage = Stage::Receiving(Box::new(assembly));
-                    return Handled::Nothing;
+                    return if whole { Handled::Whole(at) } else { Handled::Nothing };
                 }
                 Err(refusal) => refusal,
             }

@@ -73,6 +73,12 @@ impl Assembly {
         Ok(Self { params, promised, body, limit: limits.body })
     }
 
+    /// Whether the params said that there is no body. The request is whole then,
+    /// also before the stream of its body has ended.
+    pub(super) fn promises_nothing(&self) -> bool {
+        self.promised == Some(0)
+    }
+
     /// Takes a part of the body.
     ///
     /// # Errors

@@ -43,14 +43,20 @@ def redirect(environ, start_response):
     return [b"over there\n"]
 
 
+def moved(environ, start_response):
+    start_response(query(environ, "status") + " Moved", PLAIN + [("Location", "/elsewhere")])
+    return [b"over there\n"]
+
+
 def cookies(environ, start_response):
     start_response("200 OK", PLAIN + [("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Path=/")])
     return [environ.get("HTTP_COOKIE", "").encode("latin-1")]
 
 
 def many_headers(environ, start_response):
-    """100 headers, and one long one: about 11 KiB of head."""
-    headers = [(f"X-Many-{n}", f"value {n} " + "v" * 50) for n in range(100)]
+    """`count` headers, and one long one: with 100 about 11 KiB of head."""
+    count = int(query(environ, "count"))
+    headers = [(f"X-Many-{n}", f"value {n} " + "v" * 50) for n in range(count)]
     start_response("200 OK", PLAIN + headers + [("X-Long", "l" * 3000)])
     return [b"look at the head\n"]
 

@@ -62,6 +62,23 @@ fn one_byte_at_a_time() {
 }
 
 /// Params over many records, split anywhere (section 3.3: a stream is one).
+/// HAProxy up to 2.9 does not end the stream of a body of nothing (its issue 2499).
+#[test]
+fn a_body_of_nothing_needs_no_end() {
+    let flupd = serve("answers.py");
+    let mut stream = flupd.connect();
+    let whole = fcgi::request(1, KEEP_CONN, "POST", "/repeat?token=t", b"");
+    let end = whole.len() - 8;
+    for _ in 0..3 {
+        stream.write_all(&whole[..end]).unwrap();
+        assert_eq!(Answer::read(&mut stream, 1).unwrap().body(), "t|");
+    }
+    // An end that comes after the answer disturbs nobody.
+    stream.write_all(&whole[end..]).unwrap();
+    stream.write_all(&whole).unwrap();
+    assert_eq!(Answer::read(&mut stream, 1).unwrap().body(), "t|");
+}
+
 #[test]
 fn params_in_records_of_any_size() {
     let flupd = serve("answers.py");

@@ -24,6 +24,9 @@ pub(crate) struct Head {
     code: u16,
     /// `Status: ...` and all headers but Content-Length, each with its CRLF.
     lines: Vec<u8>,
+    /// How much of that is the status.
+    status: usize,
+    redirects: bool,
     length: Option<u64>,
 }
 
@@ -63,7 +66,8 @@ impl Head {
         for part in [b"Status: ", status, b"\r\n"] {
             lines.extend_from_slice(part);
         }
-        Ok(Self { code, lines, length: None })
+        let status = lines.len();
+        Ok(Self { code, lines, status, redirects: false, length: None })
     }
 
     /// Adds a header.
@@ -88,6 +92,7 @@ impl Head {
                 Some(_) => Err(HeadError::SecondLength),
             };
         }
+        self.redirects |= is("Location");
         for part in [name, b": ", value, b"\r\n"] {
             self.lines.extend_from_slice(part);
         }
@@ -120,6 +125,10 @@ impl Head {
             _ => self.length.or(length),
         };
         let mut bytes = self.lines;
+        if self.redirects {
+            // HAProxy makes a 302 of a Location with no Status behind it.
+            bytes.rotate_left(self.status);
+        }
         if let Some(length) = length {
             bytes.extend_from_slice(b"Content-Length: ");
             push_decimal(&mut bytes, length);
@@ -221,6 +230,15 @@ mod tests {
             let line = expected.map_or(String::new(), |n| format!("Content-Length: {n}\r\n"));
             assert_eq!(head, format!("Status: {status}\r\n{line}\r\n"));
         }
+    }
+
+    #[test]
+    fn a_status_follows_its_location() {
+        let head = sent("301 Moved", &[("location", "/there"), ("X-A", "b")], Some(0));
+        assert_eq!(
+            head,
+            "location: /there\r\nX-A: b\r\nStatus: 301 Moved\r\nContent-Length: 0\r\n\r\n"
+        );
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl Example {
         self.replace("/run/flupd/app.sock", path.to_str().unwrap())
     }
 
+    /// flupd's port of 127.0.0.1, in the place of 9000.
+    pub fn port(self, port: u16) -> Self {
+        self.replace("127.0.0.1:9000", &format!("127.0.0.1:{port}"))
+    }
+
     /// The site's directory.
     pub fn site(self, path: &Path) -> Self {
         self.replace("/srv/mysite", path.to_str().unwrap())
@@ -48,7 +53,8 @@ impl Example {
         &self.text
     }
 
-    fn replace(mut self, old: &str, new: &str) -> Self {
+    /// The text with `new` for each `old`; there must be one.
+    pub fn replace(mut self, old: &str, new: &str) -> Self {
         assert!(self.text.contains(old), "{} no longer says {old:?}", self.name);
         self.text = self.text.replace(old, new);
         self

@@ -77,19 +77,29 @@ impl Serve {
     /// Starts it on the FastCGI socket [`Flupd::socket`], and returns when that
     /// accepts connections.
     pub fn on_fastcgi(self) -> Flupd {
-        self.on("--fastcgi")
+        self.on_socket("--fastcgi")
     }
 
     /// Starts it on the SCGI socket [`Flupd::socket`], and returns when that
     /// accepts connections.
     pub fn on_scgi(self) -> Flupd {
-        self.on("--scgi")
+        self.on_socket("--scgi")
     }
 
-    fn on(self, option: &str) -> Flupd {
+    /// Starts it on a port of 127.0.0.1, for FastCGI, and returns when that accepts
+    /// connections.
+    pub fn on_port(self, port: u16) -> Flupd {
+        self.on("--fastcgi", &format!("127.0.0.1:{port}"))
+    }
+
+    fn on_socket(self, option: &str) -> Flupd {
         let address = format!("unix:{}/app.sock", self.dir().display());
-        let mut flupd = self.args([option, &address]).start();
-        flupd.wait_until_accepting(&address);
+        self.on(option, &address)
+    }
+
+    fn on(self, option: &str, address: &str) -> Flupd {
+        let mut flupd = self.args([option, address]).start();
+        flupd.wait_until_accepting(address);
         flupd
     }
 

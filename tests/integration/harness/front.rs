@@ -8,7 +8,7 @@ use super::example::Example;
 use super::flupd::{Flupd, Serve};
 use super::http::{Request, Response};
 use super::process::Process;
-use super::{app, lighttpd, nginx, wait};
+use super::{app, haproxy, lighttpd, nginx, ports, wait};
 
 /// A web server and the way in which it speaks to flupd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +27,13 @@ pub enum Front {
     LighttpdFastcgi,
     /// lighttpd, SCGI.
     LighttpdScgi,
+    /// HAProxy, FastCGI connections kept open, one request at a time on each.
+    Haproxy,
+    /// HAProxy, many requests at a time on a FastCGI connection.
+    HaproxyMultiplexed,
 }
 
 impl Front {
-    /// Whether it speaks FastCGI, and not SCGI.
-    pub fn is_fastcgi(self) -> bool {
-        !matches!(self, Self::NginxScgi | Self::LighttpdScgi)
-    }
-
     /// How many workers and threads to ask for, where a case needs several: in
     /// solo mode there are no threads.
     pub fn several(self, workers: &'static str, threads: &'static str) -> Vec<&'static str> {
@@ -44,9 +43,26 @@ impl Front {
         }
     }
 
-    /// Whether it is nginx, and not lighttpd.
+    /// Whether it is nginx.
     pub fn is_nginx(self) -> bool {
-        !matches!(self, Self::LighttpdFastcgi | Self::LighttpdScgi)
+        matches!(
+            self,
+            Self::NginxFastcgi
+                | Self::NginxKeepConn
+                | Self::NginxSolo
+                | Self::NginxUnbuffered
+                | Self::NginxScgi
+        )
+    }
+
+    /// Whether it is lighttpd.
+    pub fn is_lighttpd(self) -> bool {
+        matches!(self, Self::LighttpdFastcgi | Self::LighttpdScgi)
+    }
+
+    /// Whether it is HAProxy.
+    pub fn is_haproxy(self) -> bool {
+        matches!(self, Self::Haproxy | Self::HaproxyMultiplexed)
     }
 
     /// Serves one of the test apps.
@@ -57,7 +73,12 @@ impl Front {
     /// Serves with these settings; the socket is added here.
     pub fn serve_with(self, serve: Serve) -> Site {
         let serve = if self == Self::NginxSolo { serve.args(["--solo"]) } else { serve };
-        let flupd = if self.is_fastcgi() { serve.on_fastcgi() } else { serve.on_scgi() };
+        let port = ports::free();
+        let flupd = match self {
+            Self::Haproxy | Self::HaproxyMultiplexed => serve.on_port(port),
+            Self::NginxScgi | Self::LighttpdScgi => serve.on_scgi(),
+            _ => serve.on_fastcgi(),
+        };
         let socket = flupd.socket();
         let nginx_on = |name: &str, directives: &[&str]| {
             nginx::start(|port| {
@@ -66,6 +87,7 @@ impl Front {
             })
         };
         let lighttpd_on = |name: &str| lighttpd::start(&Example::open(name).socket(&socket));
+        let haproxy_on = |name: &str| haproxy::start(Example::open(name).port(port));
         let web = match self {
             Self::NginxFastcgi => nginx_on("nginx-examples/fastcgi.conf", &[]),
             Self::NginxKeepConn | Self::NginxSolo => {
@@ -77,6 +99,8 @@ impl Front {
             Self::NginxScgi => nginx_on("nginx-examples/scgi.conf", &[]),
             Self::LighttpdFastcgi => lighttpd_on("lighttpd-examples/fastcgi.conf"),
             Self::LighttpdScgi => lighttpd_on("lighttpd-examples/scgi.conf"),
+            Self::Haproxy => haproxy_on("haproxy-examples/fastcgi.cfg"),
+            Self::HaproxyMultiplexed => haproxy_on("haproxy-examples/multiplexed.cfg"),
         };
         Site { web, flupd }
     }
@@ -147,31 +171,31 @@ impl Drop for WebServer {
 
 /// Makes of each case function a test per web server: `CASE::SERVER`.
 ///
-/// `on_servers! { all: a, b; fastcgi: c; routed: d }`, where `routed` is all but
+/// `on_servers! { all: a, b; fastcgi: c; routed: d; }`, where `routed` is all but
 /// solo mode: for cases that need several app threads or a gateway that outlives
 /// a worker.
 macro_rules! on_servers {
-    (
-        $(all: $($all:ident),+ $(,)?;)?
-        $(fastcgi: $($fastcgi:ident),+ $(,)?;)?
-        $(routed: $($routed:ident),+ $(,)?;)?
-    ) => {
+    ($($group:ident: $($case:ident),+ $(,)?;)+) => {
         mod on {
-            $($(mod $all {
-                on_servers!(@test $all: NginxFastcgi nginx_fastcgi, NginxKeepConn nginx_keep_conn,
-                    NginxSolo nginx_solo, NginxUnbuffered nginx_unbuffered, NginxScgi nginx_scgi,
-                    LighttpdFastcgi lighttpd_fastcgi, LighttpdScgi lighttpd_scgi);
-            })+)?
-            $($(mod $fastcgi {
-                on_servers!(@test $fastcgi: NginxFastcgi nginx_fastcgi, NginxKeepConn nginx_keep_conn,
-                    NginxSolo nginx_solo, NginxUnbuffered nginx_unbuffered, LighttpdFastcgi lighttpd_fastcgi);
-            })+)?
-            $($(mod $routed {
-                on_servers!(@test $routed: NginxFastcgi nginx_fastcgi, NginxKeepConn nginx_keep_conn,
-                    NginxUnbuffered nginx_unbuffered, NginxScgi nginx_scgi,
-                    LighttpdFastcgi lighttpd_fastcgi, LighttpdScgi lighttpd_scgi);
-            })+)?
+            $($(mod $case { on_servers!(@$group $case); })+)+
         }
+    };
+    (@all $case:ident) => {
+        on_servers!(@routed $case);
+        on_servers!(@test $case: NginxSolo nginx_solo);
+    };
+    (@fastcgi $case:ident) => {
+        on_servers!(@routed_fastcgi $case);
+        on_servers!(@test $case: NginxSolo nginx_solo);
+    };
+    (@routed $case:ident) => {
+        on_servers!(@routed_fastcgi $case);
+        on_servers!(@test $case: NginxScgi nginx_scgi, LighttpdScgi lighttpd_scgi);
+    };
+    (@routed_fastcgi $case:ident) => {
+        on_servers!(@test $case: NginxFastcgi nginx_fastcgi, NginxKeepConn nginx_keep_conn,
+            NginxUnbuffered nginx_unbuffered, LighttpdFastcgi lighttpd_fastcgi, Haproxy haproxy,
+            HaproxyMultiplexed haproxy_multiplexed);
     };
     (@test $case:ident: $($front:ident $name:ident),+) => {
         $(#[test]

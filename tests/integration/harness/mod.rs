@@ -8,6 +8,7 @@ pub mod fcgi;
 pub mod flupd;
 #[macro_use]
 pub mod front;
+pub mod haproxy;
 pub mod http;
 pub mod lighttpd;
 pub mod nginx;

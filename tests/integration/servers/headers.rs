@@ -27,9 +27,11 @@ fn many_and_large_request_headers(front: Front) {
 
 fn many_and_large_response_headers(front: Front) {
     let site = front.serve("answers.py");
-    let answer = site.get("/many-headers");
+    // HAProxy answers 502 to more than 101 lines (tune.http.maxhdr), Status included.
+    let count = if front.is_haproxy() { 90 } else { 100 };
+    let answer = site.get(&format!("/many-headers?count={count}"));
     assert_eq!(answer.status, 200);
-    for n in 0..100 {
+    for n in 0..count {
         let expected = format!("value {n} {}", "v".repeat(50));
         assert_eq!(answer.header(&format!("X-Many-{n}")), Some(expected.as_str()));
     }
@@ -73,9 +75,14 @@ fn redirects(front: Front) {
     assert_eq!(answer.text(), "over there\n");
 }
 
+/// A Location makes nothing else of a status than what the app said.
 fn statuses(front: Front) {
     let site = front.serve("answers.py");
-    // A Location beside a 201 does not make a redirect of it.
+    for code in ["301", "303", "307", "308"] {
+        let answer = site.get(&format!("/moved?status={code}"));
+        assert_eq!(answer.status.to_string(), code);
+        assert!(answer.header("Location").unwrap().ends_with("/elsewhere"));
+    }
     let answer = site.send(&Request::post("/created", "x"));
     assert_eq!(answer.status, 201);
     assert_eq!(answer.header("X-Method"), Some("POST"));

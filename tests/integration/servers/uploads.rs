@@ -37,7 +37,13 @@ fn chunked_upload(front: Front) {
             break;
         }
     }
-    let told = site.send(&Request::new("POST", "/").chunked(chunks)).json();
+    let answer = site.send(&Request::new("POST", "/").chunked(chunks));
+    if front.is_haproxy() {
+        // It wants the length, and so the whole body in its buffer (tune.bufsize).
+        assert_eq!(answer.status, 400);
+        return;
+    }
+    let told = answer.json();
     // An app knows the body's end by one of the two.
     let environ = &told["environ"];
     let is_told = environ["CONTENT_LENGTH"].as_str() == Some(&length.to_string());
