@@ -348,6 +348,9 @@ impl Connection {
     async fn wait(&mut self) -> io::Result<Option<Close>> {
         let waiting = self.line.borrow().out.len();
         let (writing, room) = (waiting > 0, waiting < self.shared.config.limits.response_memory);
+        if !writing && self.open.is_empty() {
+            self.stream.rest();
+        }
         let wanted = !self.closing || self.is_receiving();
         let reading = !self.input_ended && wanted && room;
         if let Some(deadline) = self.deadline()

@@ -45,8 +45,9 @@ impl Front {
         tokio::task::spawn_local(Rc::clone(&pool).pulse());
         let fds = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let fds = fds.and_then(|fds| usize::try_from(fds).ok()).unwrap_or(usize::MAX);
-        // A spooled body needs a second descriptor beside its connection.
-        let connections = fds.saturating_sub(config.concurrency + RESERVED_FDS) / 2;
+        // Beside its connection a spooled body needs a descriptor, and a client
+        // that reads slowly another.
+        let connections = fds.saturating_sub(config.concurrency + RESERVED_FDS) / 3;
         let shelf = Shelf::new(config.limits.body_memory);
         tokio::task::spawn_local(tidy(shelf.clone()));
         let (buffers, stopping) = (RefCell::default(), Stopping::default());

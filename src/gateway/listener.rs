@@ -2,19 +2,22 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener as StdUnixListener;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::net::AddressFamily;
-use tokio::net::{TcpListener, UnixListener};
+use rustix::net::sockopt::set_tcp_nodelay;
+use rustix::net::{AddressFamily, SocketFlags, acceptfrom_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use super::connection::Connection;
 use super::shared::Shared;
 use super::stream::Stream;
+use super::watch::watch;
 use crate::config::ListenerConfig;
 
 /// How long to wait after a failed accept: it mostly means that descriptors or
@@ -23,9 +26,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listening socket of either family.
 #[derive(Debug)]
-pub(super) enum Listener {
-    Unix(UnixListener),
-    Tcp(TcpListener),
+pub(super) struct Listener {
+    socket: AsyncFd<OwnedFd>,
+    is_unix: bool,
 }
 
 impl Listener {
@@ -36,32 +39,34 @@ impl Listener {
     /// operating system reports.
     pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
-        let family = rustix::net::getsockname(&socket)?.address_family();
-        match family {
-            AddressFamily::UNIX => {
-                Ok(Self::Unix(UnixListener::from_std(StdUnixListener::from(socket))?))
+        let is_unix = match rustix::net::getsockname(&socket)?.address_family() {
+            AddressFamily::UNIX => true,
+            AddressFamily::INET | AddressFamily::INET6 => false,
+            _ => {
+                let why = "neither a unix nor a TCP socket";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, why));
             }
-            AddressFamily::INET | AddressFamily::INET6 => {
-                Ok(Self::Tcp(TcpListener::from_std(std::net::TcpListener::from(socket))?))
-            }
-            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "neither a unix nor a TCP socket")),
-        }
+        };
+        Ok(Self { socket: watch(socket, Interest::READABLE)?, is_unix })
     }
 
     async fn accept(&self) -> io::Result<(Stream, String)> {
-        match self {
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream), "unix".to_owned()))
-            }
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                // Answers are written whole: waiting to fill a segment only delays.
-                stream.set_nodelay(true)?;
-                Ok((Stream::Tcp(stream), peer.to_string()))
-            }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let accept = |socket: &OwnedFd| Ok(acceptfrom_with(socket, flags)?);
+        let (socket, peer) = self.socket.async_io(Interest::READABLE, accept).await?;
+        if self.is_unix {
+            return Ok((Stream::new(socket)?, "unix".to_owned()));
         }
+        // Answers are written whole: waiting to fill a segment only delays.
+        set_tcp_nodelay(&socket, true)?;
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        Ok((Stream::new(socket)?, peer.map(|peer| peer.to_string()).unwrap_or_default()))
     }
+}
+
+/// Whether the failure is that of one connection, which has gone meanwhile.
+fn is_of_one(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }
 
 /// Counts connections, so that descriptors never run out.
@@ -140,7 +145,7 @@ pub(super) async fn run(
                     drop(admitted);
                 });
             }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if is_of_one(&error) => {}
             Err(error) => {
                 error!(address = config.address, %error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -27,6 +27,7 @@ mod spool;
 mod stopping;
 mod stream;
 mod wake;
+mod watch;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;

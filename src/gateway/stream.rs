@@ -1,7 +1,8 @@
 //! A connected socket of either family, read and written without waiting.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,26 +11,29 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
 use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::unix::AsyncFd;
+
+use super::watch::watch;
 
 /// A connection to a web server.
 #[derive(Debug)]
-pub(super) enum Stream {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-/// The same call on whichever socket this is.
-macro_rules! each {
-    ($self:expr, $socket:ident => $call:expr) => {
-        match $self {
-            Stream::Unix($socket) => $call,
-            Stream::Tcp($socket) => $call,
-        }
-    };
+pub(super) struct Stream {
+    /// Watched for input.
+    socket: AsyncFd<OwnedFd>,
+    /// The same, watched for room: only while there is none.
+    full: RefCell<Option<AsyncFd<OwnedFd>>>,
 }
 
 impl Stream {
+    /// A connection just accepted. Needs a running tokio runtime.
+    ///
+    /// # Errors
+    /// What the operating system reports when it can't be watched.
+    pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
+        let socket = watch(socket, Interest::READABLE)?;
+        Ok(Self { socket, full: RefCell::default() })
+    }
+
     /// Reads what has arrived into the spare capacity; `None` if nothing has,
     /// `Some(0)` at the end.
     ///
@@ -67,13 +71,22 @@ impl Stream {
 
     /// Has the runtime wait for news of the socket before it calls it ready.
     fn forget(&self, interest: Interest) {
-        let forget = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        let _ = each!(self, s => s.try_io(interest, forget));
+        let none = |_: &OwnedFd| Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        if interest.is_readable() {
+            let _ = self.socket.try_io(interest, none);
+        } else if let Some(full) = &*self.full.borrow() {
+            let _ = full.try_io(interest, none);
+        }
+    }
+
+    /// Nothing waits to be written any more: room is no news from now on.
+    pub(super) fn rest(&self) {
+        drop(self.full.take());
     }
 
     /// Waits until something may have arrived, or the end.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        each!(self, s => s.readable().await)
+        self.socket.readable().await.map(drop)
     }
 
     /// Whether the peer has closed its socket wholly, as opposed to only its
@@ -105,12 +118,17 @@ impl Stream {
 
     /// Whether something may have arrived, or the end; else the task is woken.
     pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, s => s.poll_read_ready(context))
+        self.socket.poll_read_ready(context).map_ok(drop)
     }
 
     /// Whether something may fit; else the task is woken.
     pub(super) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, s => s.poll_write_ready(context))
+        let mut full = self.full.borrow_mut();
+        let watched = match &mut *full {
+            Some(watched) => watched,
+            none => none.insert(watch(self.as_fd().try_clone_to_owned()?, Interest::WRITABLE)?),
+        };
+        watched.poll_write_ready(context).map_ok(drop)
     }
 
     /// Whether [`Stream::is_hung_up`]; else the task is woken when it is.
@@ -134,6 +152,6 @@ impl Stream {
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        each!(self, s => s.as_fd())
+        self.socket.get_ref().as_fd()
     }
 }
