@@ -1,44 +1,29 @@
 //! What flupd was asked to do, checked: the form in which every process gets it.
 
 pub mod address;
+mod app;
 mod check;
+mod gateway;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use self::address::Address;
+pub use self::app::{AppConfig, AppId, AppLimits};
+pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};
 use crate::observe::log::LogConfig;
 
 /// All of one `flupd serve`.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
-    /// The app as the user named it.
-    pub app: String,
-    /// Where to listen, and which protocol is spoken there.
-    pub listeners: Vec<(Protocol, Address)>,
-    /// How unix sockets are made.
-    pub socket: SocketConfig,
-    /// How many worker processes.
-    pub workers: usize,
-    /// How many app threads in each.
-    pub threads: usize,
-    /// Whether the app is imported once, and workers are forked from there.
-    pub preload: bool,
-    /// Whether each worker serves connections itself, on its one thread.
-    pub solo: bool,
-    /// The interpreter or virtualenv that was asked for.
-    pub python: Option<PathBuf>,
-    /// The directory to enter before the import, absolute.
-    pub chdir: Option<PathBuf>,
-    /// Directories to put in front of `sys.path`, absolute.
-    pub path: Vec<PathBuf>,
+    /// Where to listen, and for which apps.
+    pub listeners: Vec<Listen>,
+    /// The apps; an [`AppId`] is a place in here. Never empty.
+    pub apps: Vec<AppConfig>,
     /// How long running requests may take after a SIGTERM.
     pub graceful_timeout: Duration,
-    /// The mount point to report; none: what the web server's params tell.
-    pub script_name: Option<String>,
-    /// Bounds on what one peer can make us store.
+    /// Bounds on what one connection can make us store.
     pub limits: Limits,
     /// Bounds on waiting.
     pub timeouts: Timeouts,
@@ -54,13 +39,42 @@ impl ServeConfig {
     pub fn gateway(&self, listeners: Vec<ListenerConfig>) -> GatewayConfig {
         GatewayConfig {
             listeners,
-            script_name: self.script_name.clone(),
-            concurrency: self.workers * self.threads,
+            apps: self.apps.iter().map(AppConfig::gateway).collect(),
             limits: self.limits,
             timeouts: self.timeouts,
             log: self.log,
         }
     }
+
+    /// The app of this number.
+    #[must_use]
+    pub fn app(&self, id: AppId) -> Option<&AppConfig> {
+        self.apps.get(id.0)
+    }
+
+    /// All apps with their numbers.
+    pub fn apps(&self) -> impl Iterator<Item = (AppId, &AppConfig)> {
+        self.apps.iter().enumerate().map(|(at, app)| (AppId(at), app))
+    }
+
+    /// Whether the workers serve connections themselves: then there is one app.
+    #[must_use]
+    pub fn is_solo(&self) -> bool {
+        self.apps.iter().any(|app| app.solo)
+    }
+}
+
+/// One address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// The protocol spoken there.
+    pub protocol: Protocol,
+    /// The address.
+    pub address: Address,
+    /// How a unix socket is made.
+    pub socket: SocketConfig,
+    /// The apps whose requests come in here.
+    pub apps: Vec<AppId>,
 }
 
 /// Mode and ownership of unix sockets that flupd makes.
@@ -93,62 +107,22 @@ impl std::fmt::Display for Protocol {
     }
 }
 
-/// One listener.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListenerConfig {
-    /// The protocol spoken on it.
-    pub protocol: Protocol,
-    /// The address for people: `unix:/path`, `127.0.0.1:9000`, `[::1]:9000`,
-    /// `fd:0`, `systemd:http.socket`.
-    pub address: String,
-}
-
-/// What the gateway has to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GatewayConfig {
-    /// The listeners, in the order in which their sockets are passed.
-    pub listeners: Vec<ListenerConfig>,
-    /// The mount point to report instead of the one the web server's params
-    /// tell.
-    pub script_name: Option<String>,
-    /// How many requests can be inside the app at once: workers × threads.
-    pub concurrency: usize,
-    /// Bounds on what one peer can make us store.
-    pub limits: Limits,
-    /// Bounds on waiting.
-    pub timeouts: Timeouts,
-    /// How to log.
-    pub log: LogConfig,
-}
-
-/// Bounds on what is stored. Sizes are in bytes.
+/// Bounds on what is stored for a connection. Sizes are in bytes. Those of an
+/// app are [`AppLimits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The params of one request.
-    pub params: usize,
-    /// A request body; a longer one is answered 413.
-    pub body: u64,
     /// The part of a request body that is held in memory; the rest of a longer
     /// one goes to a temporary file.
     pub body_memory: usize,
     /// What may wait for a slow client, per request, before the app has to wait.
     pub response_memory: usize,
-    /// Requests that wait for an app thread; one more is answered 503.
-    pub queue: usize,
     /// Requests open at once on one FastCGI connection.
     pub requests_per_connection: u16,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            params: 1 << 20,
-            body: 1 << 30,
-            body_memory: 1 << 20,
-            response_memory: 1 << 20,
-            queue: 1024,
-            requests_per_connection: 128,
-        }
+        Self { body_memory: 1 << 20, response_memory: 1 << 20, requests_per_connection: 128 }
     }
 }
 

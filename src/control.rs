@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::config::GatewayConfig;
+use crate::config::{AppId, GatewayConfig};
 
 /// What the supervisor tells the gateway.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub enum ToGateway {
     /// A worker process runs. The gateway's ends of its channel travel with it.
     /// It takes no request before it is ready.
     WorkerStarted {
+        /// The app that it runs.
+        app: AppId,
         /// Its number, unique in the life of the supervisor.
         worker: u64,
         /// Its process id.
@@ -31,11 +33,15 @@ pub enum ToGateway {
     },
     /// The worker has imported the app.
     WorkerReady {
+        /// Its app.
+        app: AppId,
         /// Its number.
         worker: u64,
     },
     /// The worker process has ended.
     WorkerExited {
+        /// Its app.
+        app: AppId,
         /// Its number.
         worker: u64,
         /// How it ended, in words: `killed by signal 11 (SIGSEGV)`.
@@ -43,12 +49,17 @@ pub enum ToGateway {
         /// Whether it was told to go.
         expected: bool,
     },
-    /// No worker runs, and the app can't be imported: refuse requests at once
+    /// No worker runs, and the app can't be imported: refuse its requests at once
     /// until a worker is ready.
-    AppUnavailable,
+    AppUnavailable {
+        /// The app.
+        app: AppId,
+    },
     /// Give the worker no more requests; close its ports when its running ones
     /// are done.
     WorkerDrain {
+        /// Its app.
+        app: AppId,
         /// Its number.
         worker: u64,
     },
@@ -63,6 +74,8 @@ pub enum FromGateway {
     Listening,
     /// A worker broke the channel protocol: it must be ended.
     WorkerBroken {
+        /// Its app.
+        app: AppId,
         /// Its number.
         worker: u64,
         /// Which rule it broke.
@@ -169,11 +182,12 @@ mod tests {
         let (a, b) = packet::pair().unwrap();
         let (a, b) = (Control::new(a).unwrap(), Control::new(b).unwrap());
         let (reader, _writer) = io::pipe().unwrap();
-        a.send(&ToGateway::WorkerStarted { worker: 7, pid: 9 }, &[reader.as_fd()]).await.unwrap();
+        let started = || ToGateway::WorkerStarted { app: AppId(1), worker: 7, pid: 9 };
+        a.send(&started(), &[reader.as_fd()]).await.unwrap();
         a.send(&ToGateway::Stop, &[]).await.unwrap();
         drop(a);
         let (message, fds) = b.receive::<ToGateway>().await.unwrap().unwrap();
-        assert_eq!(message, ToGateway::WorkerStarted { worker: 7, pid: 9 });
+        assert_eq!(message, started());
         assert_eq!(fds.len(), 1);
         assert_eq!(b.receive::<ToGateway>().await.unwrap().unwrap().0, ToGateway::Stop);
         assert!(b.receive::<ToGateway>().await.unwrap().is_none());

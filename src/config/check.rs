@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::address::{Address, AddressError};
-use super::{Limits, Protocol, ServeConfig, SocketConfig, Timeouts};
+use super::{
+    AppConfig, AppId, AppLimits, Limits, Listen, Protocol, ServeConfig, SocketConfig, Timeouts,
+};
 use crate::cli::ServeArgs;
 use crate::observe::log::LogConfig;
 
@@ -105,26 +107,28 @@ impl TryFrom<ServeArgs> for ServeConfig {
         let chdir = args.chdir.map(|path| directory("--chdir", &here, &path)).transpose()?;
         let base = chdir.as_deref().unwrap_or(&here);
         let path = args.path.iter().map(|path| directory("--path", base, path));
-        Ok(Self {
+        let app = AppConfig {
+            name: None,
             app: args.app,
-            listeners,
-            socket: SocketConfig {
-                mode: args.socket_mode.unwrap_or(DEFAULT_MODE),
-                owner: args.socket_owner,
-                group: args.socket_group,
-            },
+            python: args.python,
+            path: path.collect::<Result<_, _>>()?,
+            chdir,
             workers,
             threads,
             preload: args.preload,
             solo: args.solo,
-            python: args.python,
-            path: path.collect::<Result<_, _>>()?,
-            chdir,
+            hosts: Vec::new(),
+            prefixes: Vec::new(),
+            script_name: args.script_name.map(script_name).transpose()?,
+            limits: limits(args.queue, args.max_body, args.max_params)?,
+        };
+        Ok(Self {
+            listeners,
+            apps: vec![app],
             graceful_timeout: args
                 .graceful_timeout
                 .unwrap_or(std::time::Duration::from_secs(DEFAULT_GRACE)),
-            script_name: args.script_name.map(script_name).transpose()?,
-            limits: limits(args.queue, args.max_body, args.max_params)?,
+            limits: Limits::default(),
             timeouts: Timeouts {
                 read: args.read_timeout.unwrap_or(Timeouts::default().read),
                 write: args.write_timeout.unwrap_or(Timeouts::default().write),
@@ -139,10 +143,21 @@ impl TryFrom<ServeArgs> for ServeConfig {
 fn listeners(
     args: &ServeArgs,
     defaults: &mut Vec<&'static str>,
-) -> Result<Vec<(Protocol, Address)>, ConfigError> {
+) -> Result<Vec<Listen>, ConfigError> {
+    let socket = SocketConfig {
+        mode: args.socket_mode.unwrap_or(DEFAULT_MODE),
+        owner: args.socket_owner.clone(),
+        group: args.socket_group.clone(),
+    };
+    let listen = |protocol, address| Listen {
+        protocol,
+        address,
+        socket: socket.clone(),
+        apps: vec![AppId(0)],
+    };
     let fastcgi = args.fastcgi.iter().map(|text| (Protocol::Fastcgi, text));
     let scgi = args.scgi.iter().map(|text| (Protocol::Scgi, text));
-    let mut listeners = Vec::new();
+    let mut listeners: Vec<Listen> = Vec::new();
     for (protocol, text) in fastcgi.chain(scgi) {
         let address = text.parse::<Address>().map_err(|error| ConfigError::Address {
             protocol,
@@ -151,14 +166,14 @@ fn listeners(
         })?;
         // Port 0 is a different one each time.
         let chosen = !matches!(address, Address::Tcp { port: 0, .. });
-        if chosen && listeners.iter().any(|(_, other)| *other == address) {
+        if chosen && listeners.iter().any(|other| other.address == address) {
             return Err(ConfigError::Twice(address));
         }
-        listeners.push((protocol, address));
+        listeners.push(listen(protocol, address));
     }
     if listeners.is_empty() {
         defaults.push("fastcgi");
-        listeners.push((Protocol::Fastcgi, Address::Unix(DEFAULT_SOCKET.into())));
+        listeners.push(listen(Protocol::Fastcgi, Address::Unix(DEFAULT_SOCKET.into())));
     }
     match listeners.len() {
         many if many > MAX_LISTENERS => Err(ConfigError::Listeners(many)),
@@ -170,8 +185,8 @@ fn limits(
     queue: Option<u32>,
     body: Option<u64>,
     params: Option<u64>,
-) -> Result<Limits, ConfigError> {
-    let mut limits = Limits::default();
+) -> Result<AppLimits, ConfigError> {
+    let mut limits = AppLimits::default();
     if let Some(queue) = queue {
         limits.queue = queue as usize;
     }
@@ -232,13 +247,14 @@ mod tests {
     fn the_defaults_are_named() {
         let config = check(&[]).unwrap();
         assert_eq!(config.defaults, ["fastcgi", "workers", "threads", "python"]);
-        assert_eq!(config.threads, 4);
-        assert_eq!(config.socket.mode, 0o660);
+        assert_eq!(config.apps[0].threads, 4);
+        assert_eq!(config.listeners[0].socket.mode, 0o660);
         assert_eq!(config.graceful_timeout.as_secs(), 30);
-        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.apps[0].limits, AppLimits::default());
         assert_eq!(config.timeouts, Timeouts::default());
-        let socket = Address::Unix("./flupd.sock".into());
-        assert_eq!(config.listeners, [(Protocol::Fastcgi, socket)]);
+        let [listen] = &*config.listeners else { panic!("{:?}", config.listeners) };
+        assert_eq!(listen.protocol, Protocol::Fastcgi);
+        assert_eq!(listen.address, Address::Unix("./flupd.sock".into()));
     }
 
     #[test]
@@ -254,8 +270,9 @@ mod tests {
         ])
         .unwrap();
         assert!(config.defaults.is_empty());
-        assert_eq!((config.workers, config.threads), (3, 1));
-        assert_eq!((config.limits.params, config.limits.queue), (2 << 20, 0));
+        let app = &config.apps[0];
+        assert_eq!((app.workers, app.threads), (3, 1));
+        assert_eq!((app.limits.params, app.limits.queue), (2 << 20, 0));
         assert_eq!(config.timeouts.keep.as_millis(), 1500);
     }
 
@@ -266,7 +283,7 @@ mod tests {
         std::fs::write(base.path().join("file"), "").unwrap();
         let chdir = format!("--chdir={}", base.path().display());
         let config = check(&[&chdir, "--path=lib"]).unwrap();
-        assert_eq!(config.path, [base.path().join("lib")]);
+        assert_eq!(config.apps[0].path, [base.path().join("lib")]);
         let error = check(&[&chdir, "--path=file"]).unwrap_err().to_string();
         assert!(error.starts_with("--path /") && error.contains("not a directory"), "{error}");
         let error = check(&["--chdir=/no/such"]).unwrap_err().to_string();
@@ -276,7 +293,8 @@ mod tests {
     #[test]
     fn a_mount_point_has_one_form() {
         for (given, kept) in [("/", ""), ("", ""), ("/shop", "/shop"), ("/shop/", "/shop")] {
-            assert_eq!(check(&["--script-name", given]).unwrap().script_name.unwrap(), kept);
+            let config = check(&["--script-name", given]).unwrap();
+            assert_eq!(config.apps[0].script_name.as_deref(), Some(kept));
         }
         assert!(matches!(check(&["--script-name=shop"]), Err(ConfigError::ScriptName(_))));
     }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 use tracing::{debug, info, warn};
 
 use super::dialect::Event;
+use super::entry::Entry;
 use super::exchange::Exchange;
 use super::line::{Line, Relayed};
 use super::linger::linger;
@@ -26,7 +27,6 @@ use super::shared::Shared;
 use super::spool::Extra;
 use super::stream::Stream;
 use super::wake::Wake;
-use crate::config::Protocol;
 
 /// How much is read at once, in bytes.
 const READ: usize = 64 * 1024;
@@ -64,6 +64,7 @@ enum Waited {
 pub(super) struct Connection {
     stream: Rc<Stream>,
     line: Rc<RefCell<Line>>,
+    entry: Rc<Entry>,
     shared: Rc<Shared>,
     peer: String,
     open: Vec<Open>,
@@ -86,20 +87,16 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection just accepted; `peer` names it in the log.
-    pub(super) fn new(
-        stream: Stream,
-        protocol: Protocol,
-        peer: String,
-        shared: Rc<Shared>,
-    ) -> Self {
+    pub(super) fn new(stream: Stream, entry: Rc<Entry>, peer: String, shared: Rc<Shared>) -> Self {
         let now = park::now();
         let wake = shared.stopping.watched();
         let stream = Rc::new(stream);
-        let line = Line::new(Rc::clone(&stream), protocol, &shared);
+        let line = Line::new(Rc::clone(&stream), &entry, &shared);
         Self {
             line: Rc::new(RefCell::new(line)),
-            alarm: Box::pin(tokio::time::sleep_until(now + shared.config.timeouts.read)),
+            alarm: Box::pin(tokio::time::sleep_until(now + shared.timeouts.read)),
             stream,
+            entry,
             shared,
             peer,
             open: Vec::new(),
@@ -125,7 +122,7 @@ impl Connection {
         };
         for open in self.open.drain(..) {
             if let Stage::Answering(exchange) = open.stage {
-                self.shared.pool.cancel(&exchange);
+                cancel(&exchange);
             }
         }
         if close == Close::Linger {
@@ -192,7 +189,7 @@ impl Connection {
             return Ok(None);
         }
         let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return Ok(None) };
-        let Stage::Receiving(assembly) = &mut open.stage else { return Ok(None) };
+        let Stage::Receiving(_, assembly) = &mut open.stage else { return Ok(None) };
         let received = assembly.receive(&self.stream, expected, extra)?;
         if let Some((body, _)) = received {
             self.line.borrow_mut().dialect.received_body(body);
@@ -223,10 +220,7 @@ impl Connection {
             let handled = match event {
                 // The connection ends with those that are open.
                 Event::Begin { .. } if self.closing => Handled::Nothing,
-                event => {
-                    let Shared { config, shelf, .. } = &*self.shared;
-                    handle(&mut self.open, event, &config.limits, shelf, &self.wake)
-                }
+                event => handle(&mut self.open, event, &self.entry.routes, &self.wake),
             };
             input = input.get(used..).unwrap_or_default();
             match handled {
@@ -242,7 +236,7 @@ impl Connection {
     /// Brings a body to disk if it has become too large for memory.
     async fn spill(&mut self, at: usize) {
         let Some(open) = self.open.get_mut(at) else { return };
-        let Stage::Receiving(assembly) = &mut open.stage else { return };
+        let Stage::Receiving(_, assembly) = &mut open.stage else { return };
         if let Err(refusal) = assembly.spill().await {
             open.refuse(refusal, &self.wake);
         }
@@ -251,16 +245,14 @@ impl Connection {
     /// Hands a whole request to the pool.
     async fn submit(&mut self, at: usize) {
         let Some(open) = self.open.get_mut(at) else { return };
-        let Stage::Receiving(assembly) = std::mem::replace(&mut open.stage, Stage::Begun) else {
-            return;
-        };
-        let script_name = self.shared.config.script_name.as_deref().map(str::as_bytes);
-        match assembly.finish(script_name).await {
+        let receiving = std::mem::replace(&mut open.stage, Stage::Begun);
+        let Stage::Receiving(route, assembly) = receiving else { return };
+        match assembly.finish(&route.mount).await {
             Ok(request) => {
-                let exchange =
-                    Exchange::new(request, Rc::clone(&self.wake), open.id, Rc::clone(&self.line));
+                let (wake, line) = (Rc::clone(&self.wake), Rc::clone(&self.line));
+                let exchange = Exchange::new(request, Rc::clone(&route), wake, open.id, line);
                 open.stage = Stage::Answering(Rc::clone(&exchange));
-                self.shared.pool.submit(exchange);
+                route.app.pool.submit(exchange);
             }
             Err(refusal) => open.refuse(refusal, &self.wake),
         }
@@ -271,7 +263,7 @@ impl Connection {
         let Some(at) = self.open.iter().position(|open| open.id == id) else { return };
         let open = self.open.remove(at);
         if let Stage::Answering(exchange) = &open.stage {
-            self.shared.pool.cancel(exchange);
+            cancel(exchange);
         }
         let Line { dialect, out, .. } = &mut *self.line.borrow_mut();
         dialect.end(out, id);
@@ -287,7 +279,7 @@ impl Connection {
             while let Some(Open { id, stage, .. }) = self.open.get(at) {
                 let relayed = match stage {
                     Stage::Answering(exchange) => self.line.borrow_mut().relay(*id, exchange)?,
-                    Stage::Begun | Stage::Receiving(_) => Relayed::Nothing,
+                    Stage::Begun | Stage::Receiving(..) => Relayed::Nothing,
                 };
                 moved |= relayed != Relayed::Nothing;
                 match relayed {
@@ -347,7 +339,7 @@ impl Connection {
     /// Waits until something can go on; `Some` when the connection is over.
     async fn wait(&mut self) -> io::Result<Option<Close>> {
         let waiting = self.line.borrow().out.len();
-        let (writing, room) = (waiting > 0, waiting < self.shared.config.limits.response_memory);
+        let (writing, room) = (waiting > 0, waiting < self.shared.limits.response_memory);
         if !writing && self.open.is_empty() {
             self.stream.rest();
         }
@@ -396,7 +388,7 @@ impl Connection {
 
     /// Until when the peer has to do something; `None` while it is our turn.
     fn deadline(&self) -> Option<Instant> {
-        let (timeouts, line) = (&self.shared.config.timeouts, self.line.borrow());
+        let (timeouts, line) = (&self.shared.timeouts, self.line.borrow());
         if !line.out.is_empty() {
             Some(line.last_write + timeouts.write)
         } else if self.is_receiving() || !line.dialect.is_idle() && self.open.is_empty() {
@@ -418,11 +410,11 @@ impl Connection {
         let now = Instant::now();
         let deadline = self.deadline();
         let next = deadline.filter(|&deadline| deadline > now);
-        self.set_alarm(next.unwrap_or(now + self.shared.config.timeouts.keep));
+        self.set_alarm(next.unwrap_or(now + self.shared.timeouts.keep));
         if deadline.is_none() || next.is_some() {
             return None;
         }
-        let timeouts = &self.shared.config.timeouts;
+        let timeouts = &self.shared.timeouts;
         if !self.line.borrow().out.is_empty() {
             let seconds = timeouts.write.as_secs();
             info!(peer = self.peer, seconds, "connection closed: the peer takes no answer");
@@ -441,5 +433,13 @@ impl Connection {
         }
         debug!(peer = self.peer, "connection closed: idle");
         Some(Close::Linger)
+    }
+}
+
+/// Nobody takes the answer to this request any more.
+fn cancel(exchange: &Rc<Exchange>) {
+    match exchange.pool() {
+        Some(pool) => pool.cancel(exchange),
+        None => exchange.cancel(),
     }
 }

@@ -6,8 +6,9 @@ use fastcgi_server as fcgi;
 use fcgi::ProtocolStatus;
 use scgi_server as scgi;
 
+use super::entry::Entry;
 use super::refusal::Refusal;
-use crate::config::{GatewayConfig, Protocol};
+use crate::config::{Limits, Protocol};
 
 /// SCGI carries one request a connection and has no ids.
 const SCGI_ID: u16 = 1;
@@ -37,25 +38,25 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
-    /// The codec for a listener of this protocol.
-    pub(super) fn new(protocol: Protocol, config: &GatewayConfig) -> Self {
-        match protocol {
+    /// The codec for a connection of this listener.
+    pub(super) fn new(entry: &Entry, limits: &Limits) -> Self {
+        match entry.protocol {
             Protocol::Fastcgi => {
                 let limits = fcgi::Limits {
-                    max_params: config.limits.params,
-                    max_requests: config.limits.requests_per_connection,
+                    max_params: entry.params,
+                    max_requests: limits.requests_per_connection,
                 };
-                let waiting = config.concurrency + config.limits.queue;
+                let most = u32::try_from(entry.capacity).unwrap_or(u32::MAX);
                 let capabilities = fcgi::Capabilities {
-                    max_conns: u32::try_from(waiting).unwrap_or(u32::MAX),
-                    max_reqs: u32::try_from(waiting).unwrap_or(u32::MAX),
+                    max_conns: most,
+                    max_reqs: most,
                     mpxs_conns: true,
                     roles: fcgi::Roles::RESPONDER,
                 };
                 Self::Fastcgi(fcgi::Decoder::new(limits, capabilities))
             }
             Protocol::Scgi => {
-                let limits = scgi::Limits { max_headers: config.limits.params };
+                let limits = scgi::Limits { max_headers: entry.params };
                 Self::Scgi { decoder: scgi::Decoder::new(limits), begun: false, deaf: false }
             }
         }

@@ -15,8 +15,10 @@ use std::io;
 use std::rc::Rc;
 
 use super::line::{Line, Relayed};
+use super::pool::Pool;
 use super::refusal::Refusal;
 use super::request::Request;
+use super::routes::Route;
 use super::seat::Seat;
 use super::wake::Wake;
 
@@ -66,6 +68,8 @@ pub(super) struct Exchange {
     /// Error text that came before the head: some web servers take none there.
     early: RefCell<Vec<u8>>,
     connection: Rc<Wake>,
+    /// Whose it is; `None` for one that reached no app.
+    route: Option<Rc<Route>>,
     /// The id of the request on its connection, and where its answer goes out.
     way: Option<(u16, Rc<RefCell<Line>>)>,
 }
@@ -75,12 +79,14 @@ impl Exchange {
     /// is something to take.
     pub(super) fn new(
         request: Request,
+        route: Rc<Route>,
         connection: Rc<Wake>,
         id: u16,
         line: Rc<RefCell<Line>>,
     ) -> Rc<Self> {
         let way = Some((id, line));
-        Rc::new(Self { way, ..Self::at(Place::Waiting, Some(request), connection) })
+        let route = Some(route);
+        Rc::new(Self { way, route, ..Self::at(Place::Waiting, Some(request), connection) })
     }
 
     /// A request that is answered with a refusal.
@@ -97,8 +103,14 @@ impl Exchange {
             cancelled: Cell::new(false),
             early: RefCell::default(),
             connection,
+            route: None,
             way: None,
         }
+    }
+
+    /// The workers of its app; `None` for one that reached no app.
+    pub(super) fn pool(&self) -> Option<&Rc<Pool>> {
+        self.route.as_ref().map(|route| &route.app.pool)
     }
 
     /// Where the answer is.

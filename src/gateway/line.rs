@@ -10,15 +10,14 @@ use flupd_channel::gateway::Reply;
 use tokio::time::Instant;
 
 use super::dialect::Dialect;
+use super::entry::Entry;
 use super::exchange::{Exchange, Place};
 use super::outgoing::Outgoing;
 use super::park;
-use super::pool::Pool;
 use super::refusal::Refusal;
 use super::seat::Seat;
 use super::shared::Shared;
 use super::stream::Stream;
-use crate::config::Protocol;
 
 /// What became of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +43,6 @@ pub(super) struct Line {
     blocked: Option<Instant>,
     /// When it last took something.
     pub(super) last_write: Instant,
-    pool: Rc<Pool>,
     /// How much may wait for a slow peer, in bytes, while other requests wait
     /// for its app thread.
     bound: usize,
@@ -65,16 +63,15 @@ const SLOW: Duration = Duration::from_millis(50);
 
 impl Line {
     /// A line on which nothing has gone out.
-    pub(super) fn new(stream: Rc<Stream>, protocol: Protocol, shared: &Shared) -> Self {
+    pub(super) fn new(stream: Rc<Stream>, entry: &Entry, shared: &Shared) -> Self {
         Self {
             stream,
-            dialect: Dialect::new(protocol, &shared.config),
+            dialect: Dialect::new(entry, &shared.limits),
             out: BytesMut::new(),
             blocked: None,
             last_write: park::now(),
-            pool: Rc::clone(&shared.pool),
-            bound: shared.config.limits.response_memory,
-            patience: shared.config.timeouts.write,
+            bound: shared.limits.response_memory,
+            patience: shared.timeouts.write,
             window: WRITE,
         }
     }
@@ -148,10 +145,11 @@ impl Line {
     }
 
     fn take(&mut self, id: u16, exchange: &Rc<Exchange>, seat: &Rc<Seat>) -> io::Result<Relayed> {
+        let Some(pool) = exchange.pool() else { return Ok(Relayed::Nothing) };
         let bound = match self.blocked {
             None => self.window,
             // A copy costs: it is made for peers that are really slow.
-            Some(since) if self.pool.is_pressed(seat) && since.elapsed() >= SLOW => self.bound,
+            Some(since) if pool.is_pressed(seat) && since.elapsed() >= SLOW => self.bound,
             Some(_) => {
                 seat.blocked.set(true);
                 return Ok(Relayed::Nothing);
@@ -217,14 +215,14 @@ impl Line {
         drop(port);
         seat.consume(taken);
         if let Some(error) = broken {
-            self.pool.worker_broken(seat.worker, &error);
+            pool.worker_broken(seat.worker, &error);
             return Ok(Relayed::Part);
         }
         let Some(end) = end else {
             written?;
             return Ok(if taken.is_empty() { Relayed::Nothing } else { Relayed::Part });
         };
-        let answered = self.pool.answered(seat, exchange, end);
+        let answered = pool.answered(seat, exchange, end);
         written?;
         Ok(self.ended(id, exchange, end, answered))
     }

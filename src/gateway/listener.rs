@@ -15,10 +15,10 @@ use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use super::connection::Connection;
+use super::entry::Entry;
 use super::shared::Shared;
 use super::stream::Stream;
 use super::watch::watch;
-use crate::config::ListenerConfig;
 
 /// How long to wait after a failed accept: it mostly means that descriptors or
 /// memory are short, which no haste mends.
@@ -123,7 +123,7 @@ impl Drop for Admitted {
 /// so that nobody who was let in is turned away.
 pub(super) async fn run(
     listener: Listener,
-    config: ListenerConfig,
+    entry: Rc<Entry>,
     shared: Rc<Shared>,
     admission: Rc<Admission>,
 ) {
@@ -138,8 +138,8 @@ pub(super) async fn run(
             Ok((stream, peer)) => {
                 let shared = Rc::clone(&shared);
                 let admitted = admission.enter();
-                let peer = format!("{peer} on {}", config.address);
-                let connection = Connection::new(stream, config.protocol, peer, shared);
+                let peer = format!("{peer} on {}", entry.address);
+                let connection = Connection::new(stream, Rc::clone(&entry), peer, shared);
                 tokio::task::spawn_local(async move {
                     connection.run().await;
                     drop(admitted);
@@ -147,7 +147,7 @@ pub(super) async fn run(
             }
             Err(error) if is_of_one(&error) => {}
             Err(error) => {
-                error!(address = config.address, %error, "accept failed");
+                error!(address = entry.address, %error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -2,12 +2,14 @@
 //! thread's port. No Python, no privileges.
 //!
 //! Life of a request: `listener` accepts → `connection` reads, its `dialect`
-//! decodes → `request` assembles, `spool` takes large bodies → `pool` stages
+//! decodes → `routes` choose its app → `request` assembles, `spool` takes large bodies → `pool` stages
 //! it at a `seat` or queues it → the app thread answers into its ring → `line`
 //! takes the answer → `outgoing` encodes and writes.
 
+mod app;
 mod connection;
 mod dialect;
+mod entry;
 mod exchange;
 mod front;
 mod line;
@@ -19,6 +21,7 @@ mod park;
 mod pool;
 mod refusal;
 mod request;
+mod routes;
 mod schedule;
 mod seat;
 mod shared;
@@ -80,8 +83,8 @@ async fn serve(control: OwnedFd) -> anyhow::Result<()> {
     }
     let bell = fds.pop().context("the bell did not come with the configuration")?;
     let _bell = Bell::new(bell).context("the bell can't be watched")?;
-    let mut gateway = Gateway::new(config, control);
-    gateway.front.listen(fds)?;
+    let mut gateway = Gateway::new(&config, control);
+    gateway.front.listen(&config, fds)?;
     gateway.control.send(&FromGateway::Listening, &[]).await.context("the supervisor is gone")?;
     gateway.obey().await?;
     gateway.drain().await;
@@ -103,7 +106,7 @@ enum Obeyed {
 }
 
 impl Gateway {
-    fn new(config: GatewayConfig, control: Rc<Control>) -> Self {
+    fn new(config: &GatewayConfig, control: Rc<Control>) -> Self {
         let (reports, mut reported) = mpsc::unbounded_channel::<FromGateway>();
         let reporter = Rc::clone(&control);
         tokio::task::spawn_local(async move {
@@ -118,20 +121,25 @@ impl Gateway {
 
     /// Does what the supervisor says, until it says stop or has gone.
     async fn obey(&self) -> anyhow::Result<Obeyed> {
-        let pool = self.front.pool();
         loop {
             match self.control.receive().await.context("the control socket failed")? {
                 None => return Ok(Obeyed::Gone),
                 Some((ToGateway::Stop, _)) => return Ok(Obeyed::Stop),
                 Some((ToGateway::Configure(_), _)) => bail!("configured a second time"),
-                Some((ToGateway::WorkerStarted { worker, pid }, fds)) => {
-                    self.front.employ(worker, pid, fds);
+                Some((ToGateway::WorkerStarted { app, worker, pid }, fds)) => {
+                    self.front.pool(app)?.employ(worker, pid, fds);
                 }
-                Some((ToGateway::WorkerReady { worker }, _)) => pool.worker_ready(worker),
-                Some((ToGateway::AppUnavailable, _)) => pool.app_unavailable(),
-                Some((ToGateway::WorkerDrain { worker }, _)) => pool.drain(worker),
-                Some((ToGateway::WorkerExited { worker, cause, expected }, _)) => {
-                    pool.worker_exited(worker, &cause, expected);
+                Some((ToGateway::WorkerReady { app, worker }, _)) => {
+                    self.front.pool(app)?.worker_ready(worker);
+                }
+                Some((ToGateway::AppUnavailable { app }, _)) => {
+                    self.front.pool(app)?.app_unavailable();
+                }
+                Some((ToGateway::WorkerDrain { app, worker }, _)) => {
+                    self.front.pool(app)?.drain(worker);
+                }
+                Some((ToGateway::WorkerExited { app, worker, cause, expected }, _)) => {
+                    self.front.pool(app)?.worker_exited(worker, &cause, expected);
                 }
             }
         }
@@ -150,6 +158,6 @@ impl Gateway {
                 }
             }
         }
-        self.front.pool().close();
+        self.front.close();
     }
 }

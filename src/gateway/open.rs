@@ -2,15 +2,16 @@
 
 use std::rc::Rc;
 
-use flupd_channel::gateway::Shelf;
+use cgi::Params;
 use tracing::warn;
 
+use super::app::App;
 use super::dialect::Event;
 use super::exchange::Exchange;
 use super::refusal::Refusal;
 use super::request::Assembly;
+use super::routes::{Route, Routes};
 use super::wake::Wake;
-use crate::config::Limits;
 
 /// A request that is open on the connection.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(super) enum Stage {
     /// Its params arrive.
     Begun,
     /// Its body arrives.
-    Receiving(Box<Assembly>),
+    Receiving(Rc<Route>, Box<Assembly>),
     /// Its answer is awaited or goes out.
     Answering(Rc<Exchange>),
 }
@@ -63,8 +64,7 @@ impl Open {
 pub(super) fn handle(
     open: &mut Vec<Open>,
     event: Event<'_>,
-    limits: &Limits,
-    shelf: &Shelf,
+    routes: &Routes,
     wake: &Rc<Wake>,
 ) -> Handled {
     let id = match event {
@@ -81,22 +81,20 @@ pub(super) fn handle(
     let Some(at) = open.iter().position(|open| open.id == id) else { return Handled::Nothing };
     let Some(open) = open.get_mut(at) else { return Handled::Nothing };
     let refusal = match (event, &mut open.stage) {
-        (Event::Params { params, .. }, Stage::Begun) => {
-            match Assembly::new(params, limits, shelf) {
-                Ok(assembly) => {
-                    // HAProxy up to 2.9 forgets the end of a body of nothing.
-                    let whole = assembly.promises_nothing();
-                    open.stage = Stage::Receiving(Box::new(assembly));
-                    return if whole { Handled::Whole(at) } else { Handled::Nothing };
-                }
-                Err(refusal) => refusal,
+        (Event::Params { params, .. }, Stage::Begun) => match assemble(params, routes) {
+            Ok((route, assembly)) => {
+                // HAProxy up to 2.9 forgets the end of a body of nothing.
+                let whole = assembly.promises_nothing();
+                open.stage = Stage::Receiving(route, Box::new(assembly));
+                return if whole { Handled::Whole(at) } else { Handled::Nothing };
             }
-        }
-        (Event::Body { bytes, .. }, Stage::Receiving(assembly)) => match assembly.body(bytes) {
+            Err(refusal) => refusal,
+        },
+        (Event::Body { bytes, .. }, Stage::Receiving(_, assembly)) => match assembly.body(bytes) {
             Ok(()) => return Handled::Grown(at),
             Err(refusal) => refusal,
         },
-        (Event::BodyEnd { .. }, Stage::Receiving(_)) => return Handled::Whole(at),
+        (Event::BodyEnd { .. }, Stage::Receiving(..)) => return Handled::Whole(at),
         (Event::Abort { .. }, _) => return Handled::Aborted(id),
         (Event::Refused { refusal, .. }, _) => refusal,
         // The rest of a request that was refused already.
@@ -104,4 +102,18 @@ pub(super) fn handle(
     };
     open.refuse(refusal, wake);
     Handled::Nothing
+}
+
+/// Begins with the body of a request that has an app.
+fn assemble(params: Params, routes: &Routes) -> Result<(Rc<Route>, Assembly), Refusal> {
+    let route = routes.find(&params)?;
+    let App { limits, shelf, .. } = &*route.app;
+    // Its listener takes as much as any of its apps does.
+    let length = params.bytes().len();
+    if length > limits.params {
+        let why = format!("the params have {length} bytes, more than {}", limits.params);
+        return Err(Refusal::params_too_large(format!("{why} (--max-params)")));
+    }
+    let assembly = Assembly::new(params, limits, shelf)?;
+    Ok((route, assembly))
 }

@@ -16,7 +16,7 @@ use super::solo;
 const TURN: Duration = Duration::from_micros(100);
 
 thread_local! {
-    static POOL: RefCell<Option<Rc<Pool>>> = const { RefCell::new(None) };
+    static POOLS: RefCell<Option<Rc<[Rc<Pool>]>>> = const { RefCell::new(None) };
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
@@ -35,39 +35,37 @@ pub(super) fn forget_time() {
     NOW.set(None);
 }
 
-/// From now on the sleeps of this thread serve this pool.
-pub(super) fn serve(pool: Rc<Pool>) {
-    POOL.set(Some(pool));
+/// From now on the sleeps of this thread serve these pools.
+pub(super) fn serve(pools: Rc<[Rc<Pool>]>) {
+    POOLS.set(Some(pools));
 }
 
 /// The sleeps of this thread serve nobody any more.
 pub(super) fn end() {
-    POOL.set(None);
+    POOLS.set(None);
 }
 
-/// Calls `work` with the pool of this thread.
-pub(super) fn with_pool(work: impl FnOnce(&Rc<Pool>)) {
+/// Calls `work` with each pool of this thread.
+pub(super) fn with_pools(work: impl FnMut(&Rc<Pool>)) {
     // The borrow ends first: what is called may come here again.
-    let pool = POOL.with_borrow(Clone::clone);
-    if let Some(pool) = pool {
-        work(&pool);
-    }
+    let pools = POOLS.with_borrow(Clone::clone);
+    pools.iter().flat_map(|pools| pools.iter()).for_each(work);
 }
 
 /// The runtime's hook before it parks the thread.
 pub(super) fn before_sleep() {
-    with_pool(|pool| {
-        pool.before_sleep();
+    with_pools(|pool| pool.before_sleep());
+    if solo::is_here() {
         // Several short requests make one turn; a long one ends it.
         let (mut told, begun) = (false, Instant::now());
         while !(told && begun.elapsed() > TURN) && solo::step() {
-            told |= pool.scan();
+            with_pools(|pool| told |= pool.scan());
         }
-    });
+    }
 }
 
 /// The runtime's hook after it was woken.
 pub(super) fn after_sleep() {
     forget_time();
-    with_pool(|pool| pool.after_sleep());
+    with_pools(|pool| pool.after_sleep());
 }

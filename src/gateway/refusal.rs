@@ -23,6 +23,11 @@ impl Refusal {
         Self::new(400, "Bad Request", why)
     }
 
+    /// 404: no app has the request.
+    pub(super) const fn not_found(why: String) -> Self {
+        Self::new(404, "Not Found", why)
+    }
+
     /// 408: the rest of the request did not come in time.
     pub(super) const fn timed_out(why: String) -> Self {
         Self::new(408, "Request Timeout", why)

@@ -6,9 +6,10 @@ use cgi::Params;
 use flupd_channel::gateway::{Body, Shelf};
 
 use super::refusal::Refusal;
+use super::routes::Mount;
 use super::spool::{Extra, Spool};
 use super::stream::Stream;
-use crate::config::Limits;
+use crate::config::AppLimits;
 
 /// A complete request.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Assembly {
     ///
     /// # Errors
     /// A [`Refusal`] when `CONTENT_LENGTH` is no number or over the limit.
-    pub(super) fn new(params: Params, limits: &Limits, shelf: &Shelf) -> Result<Self, Refusal> {
+    pub(super) fn new(params: Params, limits: &AppLimits, shelf: &Shelf) -> Result<Self, Refusal> {
         // Of repeated params the last one counts, here as in the environ.
         let promised = match params.last(b"CONTENT_LENGTH") {
             // Caddy says -1 for a chunked upload, nginx the empty string.
@@ -127,13 +128,13 @@ impl Assembly {
     /// # Errors
     /// A [`Refusal`] when the body is shorter than promised, the params can't
     /// make an environ, or the disk does not take the body.
-    pub(super) async fn finish(self, script_name: Option<&[u8]>) -> Result<Request, Refusal> {
+    pub(super) async fn finish(self, mount: &Mount) -> Result<Request, Refusal> {
         let length = self.body.length();
         if self.promised.is_some_and(|promised| length < promised) {
             return Err(Refusal::bad_request("the body is shorter than CONTENT_LENGTH".into()));
         }
-        let mut params = cgi::environ::normalise(self.params, script_name)
-            .map_err(|error| Refusal::bad_request(error.to_string()))?;
+        let mut params =
+            mount.environ(self.params).map_err(|error| Refusal::bad_request(error.to_string()))?;
         if self.promised.is_none() && length > 0 {
             // The whole body is here, so its length is known after all: apps
             // that read CONTENT_LENGTH bytes see chunked uploads too.
@@ -161,13 +162,13 @@ mod tests {
             [(&b"REQUEST_METHOD"[..], &b"POST"[..]), (b"CONTENT_LENGTH", content_length)]
                 .into_iter()
                 .collect();
-        Assembly::new(params, &Limits { body: 10, ..Limits::default() }, &Shelf::new(10))
+        Assembly::new(params, &AppLimits { body: 10, ..AppLimits::default() }, &Shelf::new(10))
     }
 
     async fn whole(content_length: &[u8], body: &[u8]) -> Result<Request, Refusal> {
         let mut assembly = begin(content_length)?;
         assembly.body(body)?;
-        assembly.finish(None).await
+        assembly.finish(&Mount::Told).await
     }
 
     fn status(done: Result<Request, Refusal>) -> u16 {
@@ -195,9 +196,9 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let mut assembly = Assembly::new(params, &Limits::default(), &Shelf::new(10)).unwrap();
+        let mut assembly = Assembly::new(params, &AppLimits::default(), &Shelf::new(10)).unwrap();
         assembly.body(b"abc").unwrap();
-        let request = assembly.finish(None).await.unwrap();
+        let request = assembly.finish(&Mount::Told).await.unwrap();
         let lengths = request.params.iter().filter(|(name, _)| *name == b"CONTENT_LENGTH");
         assert_eq!(lengths.map(|(_, value)| value).collect::<Vec<_>>(), [b"3"]);
     }

@@ -20,6 +20,8 @@ use super::park;
 pub(super) struct Seat {
     /// The number of its worker.
     pub(super) worker: u64,
+    /// What the log calls its app, where there can be several.
+    app: Option<Rc<str>>,
     port: RefCell<Port>,
     staged: RefCell<VecDeque<Rc<Exchange>>>,
     /// Since when the request in front is in front.
@@ -38,9 +40,15 @@ pub(super) struct Seat {
 
 impl Seat {
     /// A seat that takes no requests yet. The seats of a worker share `load`.
-    pub(super) fn new(worker: u64, port: Port, load: Rc<Cell<usize>>) -> Rc<Self> {
+    pub(super) fn new(
+        worker: u64,
+        app: Option<Rc<str>>,
+        port: Port,
+        load: Rc<Cell<usize>>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             worker,
+            app,
             port: RefCell::new(port),
             staged: RefCell::default(),
             since: Cell::new(None),
@@ -199,21 +207,21 @@ impl Seat {
 
     /// Logs what the app's bridge has to say about a request.
     pub(super) fn log(&self, exchange: &Exchange, level: LogLevel, text: &str) {
-        let (worker, request) = (self.worker, exchange.describe());
+        let (app, worker, request) = (self.app.as_deref(), self.worker, exchange.describe());
         // Indented, so that no line of an app's text can pass for one of ours.
         let what = text.trim_end().replace('\n', "\n    ");
         match level {
-            LogLevel::Error => error!(worker, request, %what, "app error"),
-            LogLevel::Warn => warn!(worker, request, %what, "app warning"),
-            LogLevel::Info => info!(worker, request, %what, "app notice"),
+            LogLevel::Error => error!(app, worker, request, %what, "app error"),
+            LogLevel::Warn => warn!(app, worker, request, %what, "app warning"),
+            LogLevel::Info => info!(app, worker, request, %what, "app notice"),
         }
     }
 
     /// Logs what the app wrote to `wsgi.errors`.
     pub(super) fn log_stderr(&self, exchange: &Exchange, text: &str) {
-        let (worker, request) = (self.worker, exchange.describe());
+        let (app, worker, request) = (self.app.as_deref(), self.worker, exchange.describe());
         for line in text.lines() {
-            warn!(worker, request, line, "wsgi.errors");
+            warn!(app, worker, request, line, "wsgi.errors");
         }
     }
 }

@@ -19,7 +19,11 @@ use tokio::time::timeout;
 
 use super::front::Front;
 use super::{park, runtime};
+use crate::config::{AppId, GatewayConfig};
 use crate::observe::log;
+
+/// The one app there is.
+const APP_ID: AppId = AppId(0);
 
 /// The number of the one worker there is.
 const WORKER: u64 = 1;
@@ -72,18 +76,19 @@ pub fn run(solo: Solo, app: Box<dyn App>, ready: impl FnOnce()) -> anyhow::Resul
 }
 
 async fn serve(solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
-    let config: crate::config::GatewayConfig =
+    let config: GatewayConfig =
         serde_json::from_str(&solo.config).context("the configuration can't be read")?;
     log::start(config.log);
     // Nobody is told of a broken worker: it is this process.
     let (reports, _nobody) = mpsc::unbounded_channel();
-    let mut front = Front::new(config, reports);
-    front.employ(WORKER, std::process::id(), solo.ends);
-    front.pool().worker_ready(WORKER);
+    let mut front = Front::new(&config, reports);
+    let pool = Rc::clone(front.pool(APP_ID)?);
+    pool.employ(WORKER, std::process::id(), solo.ends);
+    pool.worker_ready(WORKER);
     let supervisor = std::os::unix::net::UnixStream::from(solo.supervisor);
     supervisor.set_nonblocking(true)?;
     let supervisor = UnixStream::from_std(supervisor)?;
-    front.listen(solo.listeners)?;
+    front.listen(&config, solo.listeners)?;
     ready();
     tokio::select! {
         _ = supervisor.readable() => {}
@@ -96,7 +101,7 @@ async fn serve(solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
             () = app_leaves() => {}
         }
     }
-    front.pool().give_up("the app called sys.exit");
+    pool.give_up("the app called sys.exit");
     // Answers that are there still go out.
     while !front.is_empty() && timeout(FAREWELL, front.emptied()).await.is_ok() {}
     Ok(())
@@ -113,6 +118,11 @@ fn leaves() -> bool {
     APP.with(|app| app.try_borrow().is_ok_and(|app| app.as_ref().is_some_and(|a| a.leaves())))
 }
 
+/// Whether the app runs on this thread.
+pub(super) fn is_here() -> bool {
+    APP.with(|app| app.try_borrow().map_or(true, |app| app.is_some()))
+}
+
 /// Runs one request, if one is staged; `true` if it did.
 pub(super) fn step() -> bool {
     let (ran, leaves) = APP.with_borrow_mut(|app| {
@@ -127,5 +137,5 @@ pub(super) fn step() -> bool {
 /// What the app's port calls while the app runs: see
 /// [`Port::inline`](flupd_channel::worker::Port::inline).
 pub fn pump(what: Pump) {
-    park::with_pool(|pool| pool.pump(WORKER, what));
+    park::with_pools(|pool| pool.pump(WORKER, what));
 }

@@ -18,11 +18,10 @@ pub(super) struct OpenFiles {
 /// The limit is too low for what is asked.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "{workers} workers of {threads} threads need {needed} open files, and this process may have \
-     {limit}; raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit) or ask for less"
+    "{threads} app threads need {needed} open files, and this process may have {limit}; \
+     raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit) or ask for less"
 )]
 pub struct TooFewFiles {
-    workers: usize,
     threads: usize,
     needed: u64,
     limit: u64,
@@ -37,7 +36,8 @@ impl OpenFiles {
             Ok(()) => before.maximum,
             Err(_) => before.current,
         };
-        check(config.workers, config.threads, now)?;
+        let threads = config.apps.iter().map(|app| app.workers.saturating_mul(app.threads));
+        check(threads.fold(0, usize::saturating_add), now)?;
         Ok(Self { before })
     }
 
@@ -48,10 +48,10 @@ impl OpenFiles {
     }
 }
 
-fn check(workers: usize, threads: usize, limit: Option<u64>) -> Result<(), TooFewFiles> {
-    let needed = (workers as u64).saturating_mul(threads as u64).saturating_add(SPARE);
+fn check(threads: usize, limit: Option<u64>) -> Result<(), TooFewFiles> {
+    let needed = (threads as u64).saturating_add(SPARE);
     match limit {
-        Some(limit) if limit < needed => Err(TooFewFiles { workers, threads, needed, limit }),
+        Some(limit) if limit < needed => Err(TooFewFiles { threads, needed, limit }),
         _ => Ok(()),
     }
 }
@@ -62,9 +62,9 @@ mod tests {
 
     #[test]
     fn too_many_threads_are_refused_with_the_number_needed() {
-        assert_eq!(check(4, 4, Some(1024)), Ok(()));
-        assert_eq!(check(1024, 250, None), Ok(()));
-        let text = check(10, 100, Some(1024)).unwrap_err().to_string();
-        assert!(text.contains("10 workers of 100 threads need 1064 open files"), "{text}");
+        assert_eq!(check(16, Some(1024)), Ok(()));
+        assert_eq!(check(256_000, None), Ok(()));
+        let text = check(1000, Some(1024)).unwrap_err().to_string();
+        assert!(text.contains("1000 app threads need 1064 open files"), "{text}");
     }
 }

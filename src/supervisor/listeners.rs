@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::unix_socket::{BACKLOG, SocketPath, UnixError, listen_at};
 use crate::config::address::Address;
-use crate::config::{ListenerConfig, Protocol, SocketConfig};
+use crate::config::{Listen, ListenerConfig};
 use crate::inherited;
 
 /// The first descriptor that systemd passes (`SD_LISTEN_FDS_START`).
@@ -83,37 +83,35 @@ pub enum ListenError {
 impl Listeners {
     /// Binds every address and takes over every inherited socket. To be called
     /// before the process opens descriptors of its own.
-    pub(super) fn open(
-        addresses: &[(Protocol, Address)],
-        config: &SocketConfig,
-    ) -> Result<Self, ListenError> {
+    pub(super) fn open(addresses: &[Listen]) -> Result<Self, ListenError> {
         let mut listeners = Self { sockets: Vec::new(), configs: Vec::new(), _paths: Vec::new() };
         // Inherited numbers first, while none of them can be a socket of ours.
-        for (protocol, address) in addresses {
-            match address {
+        for listen in addresses {
+            match &listen.address {
                 Address::Fd(number) => {
-                    listeners.inherit(*protocol, *number, address.to_string())?
+                    listeners.inherit(listen, *number, listen.address.to_string())?;
                 }
                 Address::Systemd => {
                     for (number, name) in passed(|name| std::env::var(name).ok())? {
-                        listeners.inherit(*protocol, number, format!("systemd:{name}"))?;
+                        listeners.inherit(listen, number, format!("systemd:{name}"))?;
                     }
                 }
                 Address::Unix(_) | Address::Tcp { .. } => {}
             }
         }
-        for (protocol, address) in addresses {
+        for listen in addresses {
+            let address = &listen.address;
             match address {
                 Address::Unix(path) => {
-                    let (socket, made) = listen_at(path, config).map_err(|error| {
+                    let (socket, made) = listen_at(path, &listen.socket).map_err(|error| {
                         ListenError::Unix { path: path.display().to_string(), error }
                     })?;
                     listeners._paths.push(made);
-                    listeners.push(*protocol, socket, address.to_string());
+                    listeners.push(listen, socket, address.to_string());
                 }
                 Address::Tcp { host, port } => {
                     for (socket, bound) in tcp(address, host, *port)? {
-                        listeners.push(*protocol, socket, bound.to_string());
+                        listeners.push(listen, socket, bound.to_string());
                     }
                 }
                 Address::Fd(_) | Address::Systemd => {}
@@ -133,14 +131,15 @@ impl Listeners {
         self.sockets.iter().map(|socket| socket.as_fd().try_clone_to_owned()).collect()
     }
 
-    fn push(&mut self, protocol: Protocol, socket: OwnedFd, address: String) {
+    fn push(&mut self, listen: &Listen, socket: OwnedFd, address: String) {
+        let (protocol, apps) = (listen.protocol, listen.apps.clone());
         self.sockets.push(socket);
-        self.configs.push(ListenerConfig { protocol, address });
+        self.configs.push(ListenerConfig { protocol, address, apps });
     }
 
     fn inherit(
         &mut self,
-        protocol: Protocol,
+        listen: &Listen,
         number: RawFd,
         address: String,
     ) -> Result<(), ListenError> {
@@ -151,7 +150,7 @@ impl Listeners {
         }
         match inherited::take(number) {
             Ok(socket) if is_listening(&socket) => {
-                self.push(protocol, socket, address);
+                self.push(listen, socket, address);
                 Ok(())
             }
             Ok(_) => Err(ListenError::NotListening(address)),
@@ -234,12 +233,17 @@ fn tcp_socket(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{AppId, Protocol, SocketConfig};
     use std::os::fd::IntoRawFd;
 
     fn open(addresses: &[&str]) -> Result<Listeners, ListenError> {
-        let parsed: Vec<_> =
-            addresses.iter().map(|text| (Protocol::Fastcgi, text.parse().unwrap())).collect();
-        Listeners::open(&parsed, &SocketConfig { mode: 0o660, owner: None, group: None })
+        let listen = |text: &&str| Listen {
+            protocol: Protocol::Fastcgi,
+            address: text.parse().unwrap(),
+            socket: SocketConfig { mode: 0o660, owner: None, group: None },
+            apps: vec![AppId(0)],
+        };
+        Listeners::open(&addresses.iter().map(listen).collect::<Vec<_>>())
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod listeners;
 mod notes;
 mod orphans;
 mod processes;
+mod program;
 pub(crate) mod spawn;
 mod unix_socket;
 mod zygote;
@@ -21,24 +22,23 @@ mod zygote;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use flupd_channel::packet;
-use flupd_channel::startup::{Task, WorkerConfig, ZygoteConfig, send_task};
+use flupd_channel::startup::{Task, send_task};
 use nix::sys::signal::SigSet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::cause::Cause;
-use self::decide::{Action, Event, Mode, State};
-use self::interpreter::Interpreter;
+use self::decide::{Action, Event, GroupId, Plan, State};
 use self::limits::OpenFiles;
 use self::listeners::Listeners;
 use self::processes::{Events, GatewayProcess, Process, watch_worker};
+use self::program::Program;
 use self::zygote::{ForkedWorker, ZygoteProcess};
-use crate::config::ServeConfig;
+use crate::config::{AppConfig, AppId, ServeConfig};
 use crate::control::ToGateway;
 
 /// Events that wait for the loop; the tasks that watch wait with theirs.
@@ -60,37 +60,32 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
     stops.add(nix::sys::signal::SIGINT);
     stops.thread_block()?;
     // Before anything else is opened: see `Listeners::open`.
-    let listeners = Listeners::open(&config.listeners, &config.socket)?;
+    let listeners = Listeners::open(&config.listeners)?;
     let open_files = OpenFiles::raise(&config)?;
-    if config.preload {
+    let preload = config.apps.iter().any(|app| app.preload);
+    if preload {
         orphans::inherit().context("can't become the heir of orphaned workers")?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new().context("can't watch for signals")?;
         stops.thread_unblock()?;
-        let library = spawn::library(if config.solo { spawn::SOLO } else { spawn::WORKER })?;
-        let interpreter = tokio::select! {
-            found = Interpreter::find(config.python.as_deref()) => found?,
+        let programs = tokio::select! {
+            found = programs(&config) => found?,
             () = signals.next() => return Ok(0),
         };
-        start_log(&config, &listeners, &interpreter);
+        start_log(&config, &listeners, programs.values());
+        let plans = config.apps().map(|(id, app)| (GroupId::first(id), plan(app)));
         let (events, inbox) = mpsc::channel(EVENTS);
         let supervisor = Supervisor {
-            state: State::new(
-                config.workers,
-                mode(&config),
-                config.graceful_timeout,
-                Instant::now(),
-            ),
+            state: State::new(plans, config.is_solo(), config.graceful_timeout, Instant::now()),
             config,
-            interpreter,
-            library,
+            programs,
+            preload,
             open_files,
             listeners: Some(listeners),
             gateway: None,
             bell: None,
-            zygote: None,
             workers: BTreeMap::new(),
             children: signal(SignalKind::child())?,
             events,
@@ -99,48 +94,73 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
     })
 }
 
-fn mode(config: &ServeConfig) -> Mode {
-    match (config.solo, config.preload) {
-        (true, _) => Mode::Solo,
-        (false, true) => Mode::Preload,
-        (false, false) => Mode::Routed,
+/// What runs the first generation of each app.
+async fn programs(config: &ServeConfig) -> anyhow::Result<BTreeMap<GroupId, Program>> {
+    let mut programs = BTreeMap::new();
+    for (id, app) in config.apps() {
+        let found = Program::find(app.clone()).await;
+        let found = match &app.name {
+            Some(name) => found.with_context(|| format!("app {name}"))?,
+            None => found?,
+        };
+        programs.insert(GroupId::first(id), found);
     }
+    Ok(programs)
 }
 
-fn start_log(config: &ServeConfig, listeners: &Listeners, interpreter: &Interpreter) {
+const fn plan(app: &AppConfig) -> Plan {
+    Plan { workers: app.workers, preload: app.preload }
+}
+
+fn start_log<'p>(
+    config: &ServeConfig,
+    listeners: &Listeners,
+    programs: impl Iterator<Item = &'p Program>,
+) {
     let addresses: Vec<_> = listeners
         .configs()
         .iter()
         .map(|listener| format!("{} {}", listener.protocol, listener.address))
         .collect();
-    tracing::info!(
-        version = crate::cli::VERSION,
-        pid = std::process::id(),
-        app = config.app,
-        listen = addresses.join(", "),
-        python = %interpreter.executable.display(),
-        python_version = interpreter.version,
-        workers = config.workers,
-        threads = config.threads,
-        preload = config.preload,
-        solo = config.solo,
-        defaults = config.defaults.join(", "),
-        "starting"
-    );
+    let (version, pid) = (crate::cli::VERSION, std::process::id());
+    let (listen, defaults) = (addresses.join(", "), config.defaults.join(", "));
+    let mut programs = programs.peekable();
+    if programs.peek().is_some_and(|program| program.app.name.is_none()) {
+        programs.for_each(|program| {
+            tracing::info!(
+                version,
+                pid,
+                app = program.app.app,
+                listen,
+                python = %program.interpreter.executable.display(),
+                python_version = program.interpreter.version,
+                workers = program.app.workers,
+                threads = program.app.threads,
+                preload = program.app.preload,
+                solo = program.app.solo,
+                defaults,
+                "starting"
+            );
+        });
+        return;
+    }
+    tracing::info!(version, pid, listen, apps = config.apps.len(), "starting");
+    programs.for_each(Program::say);
 }
 
 /// The state, and what it decides over.
 struct Supervisor {
     state: State,
     config: ServeConfig,
-    interpreter: Interpreter,
-    library: PathBuf,
+    /// What runs each generation of an app, and its zygote.
+    programs: BTreeMap<GroupId, Program>,
+    /// Whether an app has a zygote, so that orphans become our children.
+    preload: bool,
     open_files: OpenFiles,
     listeners: Option<Listeners>,
     gateway: Option<GatewayProcess>,
     /// What workers ring when this gateway sleeps.
     bell: Option<OwnedFd>,
-    zygote: Option<ZygoteProcess>,
     workers: BTreeMap<u64, Worker>,
     /// Comes when a child has ended, ours or an orphan.
     children: Signal,
@@ -168,7 +188,7 @@ impl Supervisor {
                 biased;
                 () = signals.next() => Event::Signal,
                 Some(event) = inbox.recv() => event,
-                Some(()) = self.children.recv(), if self.config.preload => {
+                Some(()) = self.children.recv(), if self.preload => {
                     self.bury_orphans();
                     Event::Tick
                 }
@@ -197,7 +217,7 @@ impl Supervisor {
     /// Waits for those that were killed at the end, so that none outlives us.
     async fn bury(&mut self, inbox: &mut mpsc::Receiver<Event>) {
         let all = async {
-            while self.gateway.is_some() || self.zygote.is_some() || !self.workers.is_empty() {
+            while self.gateway.is_some() || !self.workers.is_empty() || self.has_zygote() {
                 let Some(event) = inbox.recv().await else { return };
                 self.forget(&event);
             }
@@ -211,10 +231,14 @@ impl Supervisor {
         match event {
             Event::WorkerExited { worker, .. } => drop(self.workers.remove(worker)),
             Event::GatewayExited { .. } => self.gateway = None,
-            Event::ZygoteExited { .. } => self.zygote = None,
+            Event::ZygoteExited { group, .. } => {
+                if let Some(program) = self.programs.get_mut(group) {
+                    program.zygote = None;
+                }
+            }
             _ => return,
         }
-        if self.config.preload {
+        if self.preload {
             self.bury_orphans();
         }
     }
@@ -222,11 +246,15 @@ impl Supervisor {
     /// Waits for the children that nobody else waits for.
     fn bury_orphans(&self) {
         orphans::bury(|pid| {
-            let ours = [self.gateway.as_ref().map(GatewayProcess::pid)];
-            let zygote = [self.zygote.as_ref().map(ZygoteProcess::pid)];
+            let gateway = self.gateway.as_ref().map(GatewayProcess::pid);
             let workers = self.workers.values().map(Worker::pid);
-            ours.into_iter().chain(zygote).chain(workers).any(|known| known == Some(pid))
+            let zygotes = self.programs.values().map(Program::zygote_pid);
+            workers.chain(zygotes).chain([gateway]).any(|known| known == Some(pid))
         });
+    }
+
+    fn has_zygote(&self) -> bool {
+        self.programs.values().any(|program| program.zygote.is_some())
     }
 
     /// Does one thing. What can't be started is told as one that has ended.
@@ -237,19 +265,25 @@ impl Supervisor {
                     cause: Cause::Lost(format!("it can't be started: {error}")),
                 });
             }
-            Action::SpawnWorker(worker) => {
-                return self.start_worker(worker).err().map(|error| Event::WorkerExited {
+            Action::SpawnWorker(group, worker) => {
+                return self.start_worker(group, worker).err().map(|error| Event::WorkerExited {
                     worker,
                     cause: Cause::Lost(format!("it can't be started: {error}")),
                 });
             }
-            Action::SpawnZygote => {
-                return self.start_zygote().err().map(|error| Event::ZygoteExited {
+            Action::SpawnZygote(group) => {
+                return self.start_zygote(group).err().map(|error| Event::ZygoteExited {
+                    group,
                     cause: Cause::Lost(format!("it can't be started: {error}")),
                 });
             }
             Action::KillGateway => drop(self.gateway.as_ref().map(GatewayProcess::kill)),
-            Action::KillZygote => drop(self.zygote.as_ref().map(ZygoteProcess::kill)),
+            Action::KillZygote(group) => {
+                let zygote = self.programs.get(&group).and_then(|program| program.zygote.as_ref());
+                if let Some(zygote) = zygote {
+                    zygote.kill();
+                }
+            }
             Action::KillWorker(worker) => drop(self.workers.get_mut(&worker).map(Worker::kill)),
             Action::StopWorker(worker) => {
                 if let Some(Worker::Solo(_, socket)) = self.workers.get(&worker) {
@@ -265,7 +299,8 @@ impl Supervisor {
                 self.tell(message, ends);
             }
             Action::CloseListeners => self.listeners = None,
-            Action::Log(note) => note.write(),
+            Action::Log(note) => note.write(None),
+            Action::LogOf(group, note) => note.write(self.app_name(group.app)),
             Action::Exit(_) => {}
         }
         None
@@ -287,72 +322,61 @@ impl Supervisor {
         Ok(())
     }
 
-    fn start_zygote(&mut self) -> io::Result<()> {
+    fn start_zygote(&mut self, group: GroupId) -> io::Result<()> {
+        let program = self.programs.get_mut(&group).ok_or(io::ErrorKind::NotFound)?;
         let (ours, theirs) = packet::pair()?;
-        let task = Task::Preload(ZygoteConfig {
-            app: self.config.app.clone(),
-            chdir: self.config.chdir.clone(),
-            path: self.config.path.clone(),
-            multiprocess: self.config.workers > 1,
-        });
-        send_task(&ours, &task, &[])?;
-        let python = &self.interpreter.executable;
-        let child = spawn::worker(python, &self.library, theirs, self.open_files.before())?;
-        self.zygote = Some(ZygoteProcess::watch(child, ours, self.events.clone())?);
+        send_task(&ours, &Task::Preload(program.zygote_config()), &[])?;
+        let child = program.spawn(theirs, &self.open_files)?;
+        program.zygote = Some(ZygoteProcess::watch(group, child, ours, self.events.clone())?);
         Ok(())
     }
 
-    fn start_worker(&mut self, worker: u64) -> io::Result<()> {
-        if self.config.solo {
-            return self.start_solo(worker);
+    fn start_worker(&mut self, group: GroupId, worker: u64) -> io::Result<()> {
+        let program = self.programs.get(&group).ok_or(io::ErrorKind::NotFound)?;
+        if program.app.solo {
+            let process = self.start_solo(program, worker)?;
+            self.workers.insert(worker, process);
+            return Ok(());
         }
         let bell = self.bell.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        let ends = flupd_channel::create(self.config.threads, bell)?;
-        if self.config.preload {
-            let zygote = self.zygote.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let ends = flupd_channel::create(program.app.threads, bell)?;
+        if program.app.preload {
+            let zygote = program.zygote.as_ref().ok_or(io::ErrorKind::NotConnected)?;
             // The gateway hears of it once it lives.
             self.workers.insert(worker, Worker::Forked(zygote.fork(worker, ends)?));
             return Ok(());
         }
-        let task = Task::Serve(self.worker_config(worker));
+        let task = Task::Serve(program.worker_config(worker));
         let (ours, theirs) = packet::pair()?;
         let fds: Vec<_> = ends.worker.iter().map(AsFd::as_fd).collect();
         send_task(&ours, &task, &fds)?;
-        let python = &self.interpreter.executable;
-        let child = spawn::worker(python, &self.library, theirs, self.open_files.before())?;
+        let child = program.spawn(theirs, &self.open_files)?;
         let process = watch_worker(worker, child, ours, self.events.clone())?;
-        let started = ToGateway::WorkerStarted { worker, pid: process.pid() };
+        let started = ToGateway::WorkerStarted { app: group.app, worker, pid: process.pid() };
         self.workers.insert(worker, Worker::Started(process));
         self.tell(started, ends.gateway);
         Ok(())
     }
 
     /// Starts a worker that serves connections itself.
-    fn start_solo(&mut self, worker: u64) -> io::Result<()> {
+    fn start_solo(&self, program: &Program, worker: u64) -> io::Result<Worker> {
         let listeners = self.listeners.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let gateway = self.config.gateway(listeners.configs().to_vec());
         let gateway = serde_json::to_string(&gateway)?;
-        let task = Task::Solo { worker: self.worker_config(worker), gateway };
+        let task = Task::Solo { worker: program.worker_config(worker), gateway };
         let sockets = listeners.duplicate()?;
         let (ours, theirs) = packet::pair()?;
         let fds: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
         send_task(&ours, &task, &fds)?;
         let tell = ours.try_clone()?;
-        let python = &self.interpreter.executable;
-        let child = spawn::worker(python, &self.library, theirs, self.open_files.before())?;
+        let child = program.spawn(theirs, &self.open_files)?;
         let process = watch_worker(worker, child, ours, self.events.clone())?;
-        self.workers.insert(worker, Worker::Solo(process, tell));
-        Ok(())
+        Ok(Worker::Solo(process, tell))
     }
 
-    fn worker_config(&self, worker: u64) -> WorkerConfig {
-        WorkerConfig {
-            worker,
-            app: self.config.app.clone(),
-            chdir: self.config.chdir.clone(),
-            path: self.config.path.clone(),
-            multiprocess: self.config.workers > 1,
-        }
+    /// What the log calls an app, where there can be several.
+    fn app_name(&self, app: AppId) -> Option<&str> {
+        self.config.app(app).and_then(|app| app.name.as_deref())
     }
 
     /// The gateway's ends of the channel of a worker that was forked just now.

@@ -10,7 +10,7 @@ use tracing::{debug, error, info, warn};
 pub(super) enum Note {
     /// The first worker is ready and the gateway listens.
     Ready,
-    /// A worker has imported the app.
+    /// A worker has imported the app, whose callable this is.
     WorkerReady { worker: u64, app: String, python: String, replacement: bool },
     /// The app can't be imported; whether and when it is tried again.
     ImportFailed { worker: u64, error: String, again_in: Option<Duration> },
@@ -54,61 +54,79 @@ pub(super) enum Note {
 }
 
 impl Note {
-    /// Writes it to the log.
-    pub(super) fn write(&self) {
+    /// Writes it to the log. `name` is the app's, where there can be several.
+    pub(super) fn write(&self, name: Option<&str>) {
         match self {
             Self::Ready => info!("ready"),
             Self::WorkerReady { worker, app, python, replacement: true } => {
-                info!(worker, app, python, "replacement worker is ready");
+                info!(app = name, worker, callable = app, python, "replacement worker is ready");
             }
             Self::WorkerReady { worker, app, python, replacement: false } => {
-                debug!(worker, app, python, "worker is ready");
+                debug!(app = name, worker, callable = app, python, "worker is ready");
             }
             Self::ImportFailed { worker, error, again_in } => {
                 let (error, again_in_ms) = (indented(error), again_in.map(millis));
-                error!(worker, again_in_ms, %error, "the app can't be imported");
+                error!(app = name, worker, again_in_ms, %error, "the app can't be imported");
             }
             Self::WorkerDied { worker, cause, again_in, known } => {
                 let again_in_ms = millis(*again_in);
                 match (known, again_in) {
-                    (false, _) => error!(worker, cause, again_in_ms, "worker died"),
-                    (true, &Duration::ZERO) => debug!(worker, cause, "worker is replaced"),
+                    (false, _) => error!(app = name, worker, cause, again_in_ms, "worker died"),
+                    (true, &Duration::ZERO) => {
+                        debug!(app = name, worker, cause, "worker is replaced")
+                    }
                     (true, _) => warn!(
+                        app = name,
                         worker,
-                        cause, again_in_ms, "workers die young; the next one is started later"
+                        cause,
+                        again_in_ms,
+                        "workers die young; the next one is started later"
                     ),
                 }
             }
-            Self::WorkerEnded { worker, cause } => debug!(worker, cause, "worker ended"),
+            Self::WorkerEnded { worker, cause } => {
+                debug!(app = name, worker, cause, "worker ended")
+            }
             Self::WorkerBroken { worker, reason } => {
-                error!(worker, reason, "worker broke the channel protocol and is ended");
+                error!(
+                    app = name,
+                    worker, reason, "worker broke the channel protocol and is ended"
+                );
             }
             Self::ZygoteReady { app, python, replacement: true } => {
-                info!(app, python, "replacement zygote is ready");
+                info!(app = name, callable = app, python, "replacement zygote is ready");
             }
             Self::ZygoteReady { app, python, replacement: false } => {
-                debug!(app, python, "zygote is ready");
+                debug!(app = name, callable = app, python, "zygote is ready");
             }
             Self::ThreadsAtImport { threads } => warn!(
+                app = name,
                 threads = threads.join(", "),
                 "the app starts threads when it is imported; forked workers don't have them, so \
                  start them at the first request or in os.register_at_fork"
             ),
             Self::PreloadFailed { error, again_in } => {
                 let (error, again_in_ms) = (indented(error), again_in.map(millis));
-                error!(again_in_ms, %error, "the app can't be imported");
+                error!(app = name, again_in_ms, %error, "the app can't be imported");
             }
             Self::ZygoteDied { cause, again_in } => error!(
+                app = name,
                 cause,
                 again_in_ms = millis(*again_in),
                 "zygote ended unexpectedly and is replaced; the workers go on"
             ),
-            Self::ZygoteEnded { cause } => debug!(cause, "zygote ended"),
+            Self::ZygoteEnded { cause } => debug!(app = name, cause, "zygote ended"),
             Self::ZygoteStartFailed { cause } => {
-                error!(cause, "the zygote ended before it was ready, so flupd does not start");
+                error!(
+                    app = name,
+                    cause, "the zygote ended before it was ready, so flupd does not start"
+                );
             }
             Self::StartFailed { cause } => {
-                error!(cause, "a worker ended before it was ready, so flupd does not start");
+                error!(
+                    app = name,
+                    cause, "a worker ended before it was ready, so flupd does not start"
+                );
             }
             Self::GatewayDied { cause, again_in } => {
                 error!(

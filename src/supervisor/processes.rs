@@ -178,7 +178,7 @@ pub(super) fn said(worker: u64, message: &[u8]) -> Event {
 async fn report(events: &Events, message: FromGateway) {
     let event = match message {
         FromGateway::Listening => Event::GatewayListens,
-        FromGateway::WorkerBroken { worker, reason } => Event::WorkerBroken { worker, reason },
+        FromGateway::WorkerBroken { worker, reason, .. } => Event::WorkerBroken { worker, reason },
     };
     let _ = events.send(event).await;
 }

@@ -19,7 +19,7 @@ use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 
 use super::cause::Cause;
-use super::decide::Event;
+use super::decide::{Event, GroupId};
 use super::end::End;
 use super::processes::{Events, LAST_STEPS, Process, ended, said};
 use crate::control::PacketSocket;
@@ -52,8 +52,13 @@ pub(super) struct ForkedWorker {
 }
 
 impl ZygoteProcess {
-    /// Watches a zygote that was just started.
-    pub(super) fn watch(mut child: Child, socket: OwnedFd, events: Events) -> io::Result<Self> {
+    /// Watches a zygote of this group that was just started.
+    pub(super) fn watch(
+        group: GroupId,
+        mut child: Child,
+        socket: OwnedFd,
+        events: Events,
+    ) -> io::Result<Self> {
         let process = Process::of(&child)?;
         let killer = Process::of(&child)?;
         let socket = Arc::new(PacketSocket::new(socket)?);
@@ -88,17 +93,17 @@ impl ZygoteProcess {
                     message = socket.receive(), if open => {
                         open = matches!(message, Ok(Some(_)));
                         if let Ok(Some((message, _))) = message {
-                            report(&message, &told, &reporter).await;
+                            report(group, &message, &told, &reporter).await;
                         }
                     }
                 }
             };
             // What it said last comes before its end.
             while let (true, Ok(Some((message, _)))) = (open, socket.try_receive()) {
-                report(&message, &told, &reporter).await;
+                report(group, &message, &told, &reporter).await;
             }
             told.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            let _ = reporter.send(Event::ZygoteExited { cause }).await;
+            let _ = reporter.send(Event::ZygoteExited { group, cause }).await;
         });
         Ok(Self { process, queue, waiting, events })
     }
@@ -156,12 +161,12 @@ impl ForkedWorker {
     }
 }
 
-async fn report(message: &[u8], waiting: &Waiting, events: &Events) {
+async fn report(group: GroupId, message: &[u8], waiting: &Waiting, events: &Events) {
     let event = match decode_zygote_status(message) {
         Ok(ZygoteStatus::Ready { python, app, threads }) => {
-            Event::ZygoteReady { app, python, threads }
+            Event::ZygoteReady { group, app, python, threads }
         }
-        Ok(ZygoteStatus::Failed { error }) => Event::ZygoteFailed { error },
+        Ok(ZygoteStatus::Failed { error }) => Event::ZygoteFailed { group, error },
         Ok(ZygoteStatus::Exited { worker, status }) => {
             let asked = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&worker);
             // Who has asked may have seen enough already.
@@ -169,6 +174,7 @@ async fn report(message: &[u8], waiting: &Waiting, events: &Events) {
             return;
         }
         Err(error) => Event::ZygoteFailed {
+            group,
             error: format!("the zygote said what can't be understood: {error}"),
         },
     };

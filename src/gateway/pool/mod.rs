@@ -9,7 +9,9 @@ mod turns;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use flupd_channel::gateway::Memory;
 use flupd_channel::{ChannelError, Outcome};
@@ -21,11 +23,18 @@ use tracing::{error, info};
 use super::exchange::{Exchange, Place};
 use super::refusal::Refusal;
 use super::seat::Seat;
+use crate::config::AppId;
 use crate::control::FromGateway;
+
+/// How long a worker whose ports are closed may take to end its process.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// The workers and the queue.
 #[derive(Debug)]
 pub(in crate::gateway) struct Pool {
+    id: AppId,
+    /// What the log calls the app, where there can be several.
+    name: Option<Rc<str>>,
     workers: RefCell<BTreeMap<u64, Worker>>,
     /// Seats without a request, the last used last.
     idle: RefCell<Vec<Rc<Seat>>>,
@@ -66,13 +75,17 @@ struct Worker {
 }
 
 impl Pool {
-    /// An empty pool whose queue holds `queue_limit` requests. `supervisor` is
+    /// An empty pool of this app whose queue holds `queue_limit` requests. `supervisor` is
     /// told of workers that must be ended.
     pub(in crate::gateway) fn new(
+        id: AppId,
+        name: Option<String>,
         queue_limit: usize,
         supervisor: UnboundedSender<FromGateway>,
     ) -> Rc<Self> {
         Rc::new(Self {
+            id,
+            name: name.map(Rc::from),
             workers: RefCell::default(),
             idle: RefCell::default(),
             queue: RefCell::default(),
@@ -86,15 +99,30 @@ impl Pool {
         })
     }
 
-    /// Adds a worker that is starting.
-    pub(in crate::gateway) fn worker_started(
-        &self,
-        worker: u64,
-        pid: u32,
-        memory: Memory,
-        seats: &[Rc<Seat>],
-    ) {
-        let entry = Worker { pid, ready: false, memory, seats: seats.to_vec(), lost: Vec::new() };
+    /// Takes on a worker that is starting; `fds` are our ends of its channel.
+    pub(in crate::gateway) fn employ(self: &Rc<Self>, worker: u64, pid: u32, fds: Vec<OwnedFd>) {
+        let (memory, ports) = match flupd_channel::gateway::open(fds) {
+            Ok(opened) => opened,
+            Err(error) => return self.worker_broken(worker, &error.into()),
+        };
+        let load = Rc::new(Cell::new(0));
+        let mut seats = Vec::new();
+        for port in ports {
+            let (pool, gone) = (Rc::clone(self), port.gone());
+            let seat = Seat::new(worker, self.name.clone(), port, Rc::clone(&load));
+            seats.push(Rc::clone(&seat));
+            tokio::task::spawn_local(async move {
+                gone.await;
+                pool.seat_gone(&seat);
+                drop(seat);
+                tokio::time::sleep(FAREWELL).await;
+                if pool.is_lingering(worker) {
+                    let rule = "it closed its ports and does not exit";
+                    pool.worker_broken(worker, &ChannelError::Broken(rule));
+                }
+            });
+        }
+        let entry = Worker { pid, ready: false, memory, seats, lost: Vec::new() };
         self.workers.borrow_mut().insert(worker, entry);
     }
 
@@ -148,9 +176,9 @@ impl Pool {
         }
         let (pid, requests) = (entry.pid, entry.lost.join(", "));
         if expected && requests.is_empty() {
-            info!(worker, pid, cause, "worker left");
+            info!(app = self.name.as_deref(), worker, pid, cause, "worker left");
         } else {
-            error!(worker, pid, cause, requests, "worker died");
+            error!(app = self.name.as_deref(), worker, pid, cause, requests, "worker died");
         }
         if self.health.get() == Health::Failing {
             self.app_unavailable();
@@ -244,7 +272,7 @@ impl Pool {
     /// The worker broke the channel protocol: it must be ended.
     pub(in crate::gateway) fn worker_broken(&self, worker: u64, error: &ChannelError) {
         let reason = error.to_string();
-        error!(worker, reason, "worker broken");
+        error!(app = self.name.as_deref(), worker, reason, "worker broken");
         for seat in self.workers.borrow().get(&worker).map_or(&[][..], |w| &w.seats) {
             // Nothing of what it says is believed any more.
             for exchange in seat.abandon().into_iter().filter(|e| !e.is_cancelled()) {
@@ -253,7 +281,7 @@ impl Pool {
         }
         self.worker_lost(worker, &reason);
         // The supervisor ends with us if it is gone.
-        let _ = self.supervisor.send(FromGateway::WorkerBroken { worker, reason });
+        let _ = self.supervisor.send(FromGateway::WorkerBroken { app: self.id, worker, reason });
     }
 
     /// The connection of this request has gone, or it was aborted.

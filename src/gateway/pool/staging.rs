@@ -52,7 +52,8 @@ impl Pool {
         self.refused.set((Some(now), 0));
         let and_before = (unsaid > 0).then_some(unsaid);
         let request = exchange.describe();
-        warn!(request, why = refusal.why, and_before, "request refused");
+        let app = self.name.as_deref();
+        warn!(app, request, why = refusal.why, and_before, "request refused");
     }
 
     /// Gives a seat with room the next requests, or makes it idle.
@@ -153,7 +154,7 @@ impl Pool {
             Ok(true) => self.to_wake.borrow_mut().push(Rc::clone(seat)),
             Ok(false) => {}
             Err(error) => {
-                error!(%error, request = exchange.describe(), "request can't be handed over");
+                error!(app = self.name.as_deref(), %error, request = exchange.describe(), "request can't be handed over");
                 exchange.refuse(Refusal::not_handed_over(&error));
             }
         }

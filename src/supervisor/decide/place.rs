@@ -9,6 +9,20 @@ use crate::supervisor::backoff::Backoff;
 pub(super) struct Place {
     pub(super) occupant: Occupant,
     pub(super) backoff: Backoff,
+    /// Whether who is in it now was not the first.
+    pub(super) used: bool,
+}
+
+impl Place {
+    /// An empty place, to be filled at once.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { occupant: Occupant::Nobody(now), backoff: Backoff::default(), used: false }
+    }
+
+    /// Whether somebody is in it, or was.
+    pub(super) const fn is_used(&self) -> bool {
+        self.used || self.occupant.worker().is_some()
+    }
 }
 
 /// Who is in a place.

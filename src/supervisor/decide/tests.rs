@@ -1,13 +1,16 @@
 mod preload;
+mod several;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use super::Action::{
-    CloseListeners, Exit, KillGateway, KillWorker, Log, SpawnGateway, SpawnWorker,
-};
+use super::Action::{CloseListeners, Exit, KillGateway, KillWorker, Log, SpawnGateway};
+use super::group::LAST_STEPS;
 use super::*;
+use crate::config::AppId;
 
+const APP: AppId = AppId(0);
+const GROUP: GroupId = GroupId::first(APP);
 const GRACE: Duration = Duration::from_secs(30);
 
 /// A state with its own clock.
@@ -20,7 +23,7 @@ impl Scene {
     /// Two workers, nothing started.
     fn new() -> Self {
         let now = Instant::now();
-        Self { state: State::new(2, Mode::Routed, GRACE, now), now }
+        Self { state: State::new([(GROUP, two(false))], false, GRACE, now), now }
     }
 
     /// Two ready workers and a gateway.
@@ -36,7 +39,7 @@ impl Scene {
     /// What is done, but for what is only said.
     fn does(&mut self, event: Event) -> Vec<Action> {
         let mut actions = self.is(event);
-        actions.retain(|action| !matches!(action, Log(_)));
+        actions.retain(|action| !matches!(action, Log(_) | Action::LogOf(..)));
         actions
     }
 
@@ -52,6 +55,20 @@ impl Scene {
     fn wait(&self) -> Option<Duration> {
         self.state.wake_at().map(|at| at.saturating_duration_since(self.now))
     }
+}
+
+/// Two workers.
+fn two(preload: bool) -> Plan {
+    Plan { workers: 2, preload }
+}
+
+fn spawn_worker(worker: u64) -> Action {
+    Action::SpawnWorker(GROUP, worker)
+}
+
+/// Said of the one app there is.
+fn of(note: Note) -> Action {
+    Action::LogOf(GROUP, note)
 }
 
 fn ready(worker: u64) -> Event {
@@ -71,11 +88,11 @@ fn gateway_exited(raw: i32) -> Event {
 }
 
 fn gone(worker: u64, cause: &str, expected: bool) -> Action {
-    Action::Tell(ToGateway::WorkerExited { worker, cause: cause.into(), expected })
+    Action::Tell(ToGateway::WorkerExited { app: APP, worker, cause: cause.into(), expected })
 }
 
 fn told_ready(worker: u64) -> Action {
-    Action::Tell(ToGateway::WorkerReady { worker })
+    Action::Tell(ToGateway::WorkerReady { app: APP, worker })
 }
 
 fn told_stop() -> Action {
@@ -91,7 +108,7 @@ const SEGFAULT: &str = "killed by signal 11 (SIGSEGV, segmentation fault)";
 fn the_gateway_is_started_first_then_every_worker() {
     let mut scene = Scene::new();
     assert_eq!(scene.wait(), Some(Duration::ZERO));
-    assert_eq!(scene.is(Event::Tick), [SpawnGateway, SpawnWorker(1), SpawnWorker(2)]);
+    assert_eq!(scene.is(Event::Tick), [SpawnGateway, spawn_worker(1), spawn_worker(2)]);
     assert_eq!(scene.wait(), None);
     assert_eq!(scene.is(Event::Tick), []);
 }
@@ -114,7 +131,7 @@ fn a_failed_import_at_the_first_start_ends_flupd_with_one_traceback() {
     scene.is(Event::Tick);
     scene.is(Event::GatewayListens);
     let expected = [
-        Log(Note::ImportFailed { worker: 2, error: "Traceback".into(), again_in: None }),
+        of(Note::ImportFailed { worker: 2, error: "Traceback".into(), again_in: None }),
         KillGateway,
         KillWorker(1),
         KillWorker(2),
@@ -132,7 +149,7 @@ fn a_death_before_ready_at_the_first_start_ends_flupd() {
     let mut scene = Scene::new();
     scene.is(Event::Tick);
     let actions = scene.is(exited(1, 3 << 8));
-    assert_eq!(actions[0], Log(Note::StartFailed { cause: "exit status 3".into() }));
+    assert_eq!(actions[0], of(Note::StartFailed { cause: "exit status 3".into() }));
     assert_eq!(
         actions[1..],
         [KillGateway, KillWorker(2), CloseListeners, Log(Note::Stopped), Exit(1)]
@@ -157,7 +174,7 @@ fn a_crashed_worker_is_replaced_at_once() {
         again_in: Duration::ZERO,
         known: true,
     };
-    assert_eq!(scene.is(exited(1, 11)), [Log(died), gone(1, SEGFAULT, false), SpawnWorker(3)]);
+    assert_eq!(scene.is(exited(1, 11)), [of(died), gone(1, SEGFAULT, false), spawn_worker(3)]);
     assert_eq!(scene.does(ready(3)), [told_ready(3)]);
 }
 
@@ -173,13 +190,13 @@ fn one_that_dies_young_again_and_again_waits_longer_each_time() {
             assert_eq!(scene.wait(), Some(Duration::from_millis(wait)));
             actions = scene.passes(wait as f64 / 1000.0).does(Event::Tick);
         }
-        assert_eq!(actions.last(), Some(&SpawnWorker(next)), "{wait}");
+        assert_eq!(actions.last(), Some(&spawn_worker(next)), "{wait}");
         scene.is(ready(next));
         (worker, next) = (next, next + 1);
     }
     // The neighbour is not punished, and a long life forgives.
-    assert_eq!(scene.does(exited(2, 11)).last(), Some(&SpawnWorker(next)));
-    assert_eq!(scene.passes(10.1).does(exited(worker, 11)).last(), Some(&SpawnWorker(next + 1)));
+    assert_eq!(scene.does(exited(2, 11)).last(), Some(&spawn_worker(next)));
+    assert_eq!(scene.passes(10.1).does(exited(worker, 11)).last(), Some(&spawn_worker(next + 1)));
 }
 
 #[test]
@@ -187,7 +204,7 @@ fn a_later_failed_import_is_tried_again_with_back_off() {
     let mut scene = Scene::serving();
     scene.passes(60.0).is(exited(1, 11));
     assert_eq!(scene.does(failed(3)), [KillWorker(3)]);
-    assert_eq!(scene.does(exited(3, 1 << 8)), [gone(3, FAILED, true), SpawnWorker(4)]);
+    assert_eq!(scene.does(exited(3, 1 << 8)), [gone(3, FAILED, true), spawn_worker(4)]);
     assert_eq!(scene.does(failed(4)), [KillWorker(4)]);
     assert_eq!(scene.does(exited(4, 9)), [gone(4, FAILED, true)]);
     assert_eq!(scene.wait(), Some(Duration::from_millis(100)));
@@ -200,7 +217,7 @@ fn a_worker_that_breaks_the_channel_is_ended_and_replaced() {
     assert_eq!(scene.does(broken()), [KillWorker(2)]);
     assert_eq!(scene.does(broken()), []);
     let killed = "killed by signal 9 (SIGKILL)";
-    assert_eq!(scene.does(exited(2, 9)), [gone(2, killed, true), SpawnWorker(3)]);
+    assert_eq!(scene.does(exited(2, 9)), [gone(2, killed, true), spawn_worker(3)]);
 }
 
 #[test]
@@ -210,8 +227,8 @@ fn a_dead_gateway_is_replaced_with_all_its_workers() {
     assert_eq!(scene.does(gateway_exited(11)), [KillWorker(1), KillWorker(2), SpawnGateway]);
     // Their successors belong to the new gateway, which never knew them.
     let killed = "killed by signal 9 (SIGKILL)";
-    assert_eq!(scene.does(exited(2, 9)), [gone(2, killed, true), SpawnWorker(3)]);
-    assert_eq!(scene.does(exited(1, 9)), [gone(1, killed, true), SpawnWorker(4)]);
+    assert_eq!(scene.does(exited(2, 9)), [gone(2, killed, true), spawn_worker(3)]);
+    assert_eq!(scene.does(exited(1, 9)), [gone(1, killed, true), spawn_worker(4)]);
     assert_eq!(scene.is(Event::GatewayListens), [Log(Note::GatewayReplaced)]);
     assert_eq!(scene.does(ready(3)), [told_ready(3)]);
 }
@@ -227,7 +244,7 @@ fn a_gateway_that_dies_young_waits_and_so_do_the_workers() {
     assert_eq!(scene.wait(), Some(Duration::from_millis(100)));
     assert_eq!(scene.does(exited(3, 9)), []);
     assert_eq!(scene.wait(), Some(Duration::from_millis(100)));
-    assert_eq!(scene.passes(0.1).does(Event::Tick), [SpawnGateway, SpawnWorker(5)]);
+    assert_eq!(scene.passes(0.1).does(Event::Tick), [SpawnGateway, spawn_worker(5)]);
 }
 
 #[test]
@@ -244,7 +261,7 @@ fn a_signal_drains_and_ends_with_success() {
 fn the_pool_is_kept_whole_while_the_gateway_drains() {
     let mut scene = Scene::serving();
     scene.is(Event::Signal);
-    assert_eq!(scene.does(exited(1, 11)), [gone(1, SEGFAULT, false), SpawnWorker(3)]);
+    assert_eq!(scene.does(exited(1, 11)), [gone(1, SEGFAULT, false), spawn_worker(3)]);
     // The one that still imports when the gateway has finished is not waited for.
     assert_eq!(scene.does(gateway_exited(0)), [KillWorker(3)]);
     assert_eq!(scene.does(exited(3, 9)), []);
@@ -257,7 +274,7 @@ fn workers_that_the_gateway_lets_go_are_no_deaths() {
     let mut scene = Scene::serving();
     scene.is(Event::Signal);
     for worker in [1, 2] {
-        let ended = Log(Note::WorkerEnded { worker, cause: "exit status 0".into() });
+        let ended = of(Note::WorkerEnded { worker, cause: "exit status 0".into() });
         assert_eq!(scene.is(exited(worker, 0)), [ended, gone(worker, "exit status 0", true)]);
     }
     assert_eq!(scene.does(gateway_exited(0)), [Exit(0)]);
@@ -269,9 +286,9 @@ fn one_that_leaves_by_itself_while_the_gateway_drains_is_replaced_a_little_later
     scene.is(Event::Signal);
     assert_eq!(scene.does(exited(1, 0)), [gone(1, "exit status 0", true)]);
     assert_eq!(scene.wait(), Some(LAST_STEPS));
-    assert_eq!(scene.passes(0.5).does(Event::Tick), [SpawnWorker(3)]);
+    assert_eq!(scene.passes(0.5).does(Event::Tick), [spawn_worker(3)]);
     // It was not told to leave with a failure.
-    assert_eq!(scene.does(exited(2, 1 << 8)), [gone(2, "exit status 1", false), SpawnWorker(4)]);
+    assert_eq!(scene.does(exited(2, 1 << 8)), [gone(2, "exit status 1", false), spawn_worker(4)]);
 }
 
 #[test]
@@ -347,17 +364,17 @@ fn news_of_unknown_workers_changes_nothing() {
 #[test]
 fn solo_workers_need_no_gateway_and_are_stopped_one_by_one() {
     let now = Instant::now();
-    let mut scene = Scene { state: State::new(2, Mode::Solo, GRACE, now), now };
-    assert_eq!(scene.is(Event::Tick), [SpawnWorker(1), SpawnWorker(2)]);
+    let mut scene = Scene { state: State::new([(GROUP, two(false))], true, GRACE, now), now };
+    assert_eq!(scene.is(Event::Tick), [spawn_worker(1), spawn_worker(2)]);
     assert!(scene.is(ready(1)).contains(&Log(Note::Ready)));
     scene.is(ready(2));
     let died =
         scene.is(Event::WorkerExited { worker: 1, cause: Cause::Ended(ExitStatus::from_raw(9)) });
-    assert!(died.contains(&SpawnWorker(3)), "{died:?}");
+    assert!(died.contains(&spawn_worker(3)), "{died:?}");
     let stopping = scene.is(Event::Signal);
     assert!(stopping.ends_with(&[Action::StopWorker(3), Action::StopWorker(2)]), "{stopping:?}");
     let over =
         |worker| Event::WorkerExited { worker, cause: Cause::Ended(ExitStatus::from_raw(0)) };
-    assert!(!scene.is(over(3)).iter().any(|action| matches!(action, SpawnWorker(_))));
+    assert!(!scene.is(over(3)).iter().any(|action| matches!(action, Action::SpawnWorker(..))));
     assert!(scene.is(over(2)).contains(&Exit(0)));
 }

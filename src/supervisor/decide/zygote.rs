@@ -12,7 +12,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Gateway, Occupant, Phase, State};
+use super::Action;
+use super::gateway::Gateway;
+use super::group::{Group, Surroundings};
+use super::place::Occupant;
 use crate::control::ToGateway;
 use crate::supervisor::cause::Cause;
 use crate::supervisor::notes::Note;
@@ -30,7 +33,7 @@ pub(super) enum Zygote {
     Ending(Duration),
 }
 
-impl State {
+impl Group {
     pub(super) fn zygote_ready(
         &mut self,
         app: String,
@@ -42,15 +45,21 @@ impl State {
         if self.zygote == Zygote::Starting {
             self.zygote = Zygote::Ready(now);
             self.preload_fails = false;
-            let replacement = self.last_worker > 0;
-            actions.push(Action::Log(Note::ZygoteReady { app, python, replacement }));
+            let replacement = self.places.iter().any(|place| place.is_used());
+            let ready = Note::ZygoteReady { app, python, replacement };
+            actions.push(Action::LogOf(self.id, ready));
             if !threads.is_empty() {
-                actions.push(Action::Log(Note::ThreadsAtImport { threads }));
+                actions.push(Action::LogOf(self.id, Note::ThreadsAtImport { threads }));
             }
         }
     }
 
-    pub(super) fn zygote_failed(&mut self, error: String, actions: &mut Vec<Action>) {
+    pub(super) fn zygote_failed(
+        &mut self,
+        error: String,
+        around: &Surroundings,
+        actions: &mut Vec<Action>,
+    ) {
         let lived = match self.zygote {
             Zygote::Starting => None,
             // What it says can't be understood.
@@ -60,22 +69,28 @@ impl State {
         let wait = self.zygote_backoff.after_death(lived);
         self.zygote = Zygote::Ending(wait);
         self.preload_fails |= lived.is_none();
-        let starting = self.phase == Phase::Starting;
-        let again_in = (!starting).then_some(wait);
-        actions.push(Action::Log(Note::PreloadFailed { error, again_in }));
-        match starting {
-            true => self.give_up(actions),
-            false => actions.push(Action::KillZygote),
+        self.fail(around);
+        let again_in = (!around.last_hope).then_some(wait);
+        actions.push(Action::LogOf(self.id, Note::PreloadFailed { error, again_in }));
+        if !around.last_hope {
+            actions.push(Action::KillZygote(self.id));
+            self.tell_unavailable(around.gateway, actions);
         }
-        self.tell_unavailable(actions);
     }
 
-    pub(super) fn zygote_exited(&mut self, cause: &Cause, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn zygote_exited(
+        &mut self,
+        cause: &Cause,
+        around: &Surroundings,
+        actions: &mut Vec<Action>,
+    ) {
+        let now = around.now;
         let lived = match self.zygote {
             Zygote::Unused | Zygote::Down(_) => return,
             Zygote::Ending(wait) => {
                 self.zygote = Zygote::Down(now + wait);
-                actions.push(Action::Log(Note::ZygoteEnded { cause: cause.to_string() }));
+                actions
+                    .push(Action::LogOf(self.id, Note::ZygoteEnded { cause: cause.to_string() }));
                 return;
             }
             Zygote::Starting => None,
@@ -85,29 +100,31 @@ impl State {
         self.zygote = Zygote::Down(now + again_in);
         self.preload_fails |= lived.is_none();
         let cause = cause.to_string();
-        if self.phase == Phase::Starting && lived.is_none() {
-            actions.push(Action::Log(Note::ZygoteStartFailed { cause }));
-            self.give_up(actions);
+        if lived.is_none() {
+            self.fail(around);
+        }
+        if around.last_hope && lived.is_none() {
+            actions.push(Action::LogOf(self.id, Note::ZygoteStartFailed { cause }));
         } else {
-            actions.push(Action::Log(Note::ZygoteDied { cause, again_in }));
-            self.tell_unavailable(actions);
+            actions.push(Action::LogOf(self.id, Note::ZygoteDied { cause, again_in }));
+            self.tell_unavailable(around.gateway, actions);
         }
     }
 
     /// Nobody runs requests, and who would fork workers can't import the app:
     /// requests shall not wait in vain.
-    pub(super) fn tell_unavailable(&self, actions: &mut Vec<Action>) {
-        let gateway = matches!(self.gateway, Gateway::Starting | Gateway::Listening(_));
+    pub(super) fn tell_unavailable(&self, gateway: Gateway, actions: &mut Vec<Action>) {
         let nobody = self.places.iter().all(|place| place.occupant.worker().is_none());
-        if self.preload_fails && gateway && nobody {
-            actions.push(Action::Tell(ToGateway::AppUnavailable));
+        if self.preload_fails && gateway.is_alive() && nobody {
+            actions.push(Action::Tell(ToGateway::AppUnavailable { app: self.id.app }));
         }
     }
 
     pub(super) fn worker_forked(&mut self, worker: u64, pid: u32, actions: &mut Vec<Action>) {
         let starting = Occupant::Starting(worker);
         if self.place(worker).is_some_and(|place| place.occupant == starting) {
-            actions.push(Action::Tell(ToGateway::WorkerStarted { worker, pid }));
+            let app = self.id.app;
+            actions.push(Action::Tell(ToGateway::WorkerStarted { app, worker, pid }));
         }
     }
 
@@ -117,7 +134,7 @@ impl State {
             Zygote::Unused | Zygote::Ready(_) => true,
             Zygote::Down(at) if at <= now => {
                 self.zygote = Zygote::Starting;
-                actions.push(Action::SpawnZygote);
+                actions.push(Action::SpawnZygote(self.id));
                 false
             }
             Zygote::Down(_) | Zygote::Starting | Zygote::Ending(_) => false,
@@ -127,7 +144,7 @@ impl State {
     pub(super) fn kill_zygote(&mut self, actions: &mut Vec<Action>) {
         if matches!(self.zygote, Zygote::Starting | Zygote::Ready(_) | Zygote::Ending(_)) {
             self.zygote = Zygote::Ending(Duration::ZERO);
-            actions.push(Action::KillZygote);
+            actions.push(Action::KillZygote(self.id));
         }
     }
 }

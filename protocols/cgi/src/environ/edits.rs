@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::EnvironError;
 use super::given::{Given, Places};
 use super::known::Known;
-use super::mount;
+use super::mount::{self, MountPoint};
 use super::uri::RequestUri;
 use crate::Params;
 
@@ -22,12 +22,12 @@ pub(super) struct Edits {
 impl Edits {
     /// # Errors
     /// [`EnvironError::MethodMissing`].
-    pub(super) fn of(given: &Given<'_>, script_name: Option<&[u8]>) -> Result<Self, EnvironError> {
+    pub(super) fn of(given: &Given<'_>, at: MountPoint<'_>) -> Result<Self, EnvironError> {
         if given.value(Known::RequestMethod).is_empty() {
             return Err(EnvironError::MethodMissing);
         }
         let uri = RequestUri::of(given);
-        let mount = mount::mount(given, &uri, script_name);
+        let mount = mount::mount(given, &uri, at);
         let host = Host::of(given.value(Known::HttpHost));
         // HAProxy sends the whole Host header as SERVER_NAME.
         let name = Host::of(or(given.value(Known::ServerName), host.name)).name;

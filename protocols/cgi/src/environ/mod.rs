@@ -13,8 +13,12 @@ mod oracle;
 mod repeats;
 mod uri;
 
+use std::borrow::Cow;
+
 use edits::Edits;
 use given::Given;
+use mount::MountPoint;
+use uri::RequestUri;
 
 use crate::Params;
 
@@ -74,18 +78,43 @@ pub enum EnvironError {
 ///
 /// # Errors
 /// [`EnvironError`] when there is no method, or a name is none.
-pub fn normalise(mut params: Params, script_name: Option<&[u8]>) -> Result<Params, EnvironError> {
+pub fn normalise(params: Params, script_name: Option<&[u8]>) -> Result<Params, EnvironError> {
+    normalised(params, script_name.map_or(MountPoint::Told, MountPoint::At))
+}
+
+/// As [`normalise`], for an application that was chosen by the path: it is
+/// mounted at `prefix`, and has of [`path`] what is below.
+///
+/// # Errors
+/// As [`normalise`].
+pub fn normalise_below(params: Params, prefix: &[u8]) -> Result<Params, EnvironError> {
+    normalised(params, MountPoint::Below(prefix))
+}
+
+fn normalised(mut params: Params, mount: MountPoint<'_>) -> Result<Params, EnvironError> {
     let given = Given::new(&params)?;
     let edits = if given.may_repeat {
         let joined = repeats::joined(&params);
-        let edits = Edits::of(&Given::new(&joined)?, script_name)?;
+        let edits = Edits::of(&Given::new(&joined)?, mount)?;
         params = joined;
         edits
     } else {
-        Edits::of(&given, script_name)?
+        Edits::of(&given, mount)?
     };
     edits.apply(&mut params);
     Ok(params)
+}
+
+/// The path that was asked for, by which one of several applications is chosen:
+/// percent-decoded, with dot segments and empty ones removed, so that it is the
+/// one that the web server has made its own decisions by.
+///
+/// # Errors
+/// [`EnvironError`] when a name is none.
+pub fn path(params: &Params) -> Result<Cow<'_, [u8]>, EnvironError> {
+    let given = Given::new(params)?;
+    let uri = RequestUri::of(&given);
+    Ok(mount::whole_path(&given, &uri, true))
 }
 
 #[cfg(test)]
@@ -159,6 +188,26 @@ mod tests {
         for name in ["A=B", "A\0"] {
             let expected = EnvironError::BadName { name: name.into() };
             assert_eq!(error(&[("REQUEST_METHOD", "GET"), (name, "x")]), expected);
+        }
+    }
+
+    #[test]
+    fn a_path_by_which_to_choose_is_tidy() {
+        let table: [(&[(&str, &str)], &str); 7] = [
+            (&[("REQUEST_URI", "/shop/x?y")], "/shop/x"),
+            (&[("REQUEST_URI", "/admin/../shop//./x")], "/shop/x"),
+            (&[("REQUEST_URI", "/admin/%2e%2e/shop")], "/shop"),
+            // A split or a rewrite of the web server's.
+            (
+                &[("REQUEST_URI", "/shop/x"), ("SCRIPT_NAME", "/shop"), ("PATH_INFO", "/x")],
+                "/shop/x",
+            ),
+            (&[("REQUEST_URI", "/old"), ("SCRIPT_NAME", "/new"), ("DOCUMENT_URI", "/new")], "/new"),
+            (&[("REQUEST_URI", "*")], "*"),
+            (&[], "/"),
+        ];
+        for (sent, expected) in table {
+            assert_eq!(&*path(&params(sent)).unwrap(), expected.as_bytes(), "{sent:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use memchr::{memchr, memmem};
 
 use super::given::Given;
 use super::known::Known;
-use super::uri::{RequestUri, join, percent_decode};
+use super::uri::{RequestUri, join, percent_decode, tidied};
 
 /// SCRIPT_NAME is empty, or begins with `/` and does not end with it.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,16 +19,62 @@ pub(super) struct Mount<'p> {
     pub(super) path_info: Cow<'p, [u8]>,
 }
 
-/// The mount point that the administrator `configured`, or the one that can be
-/// told from the params.
-pub(super) fn mount<'p>(
-    given: &Given<'p>,
-    uri: &RequestUri<'p>,
-    configured: Option<&'p [u8]>,
-) -> Mount<'p> {
-    if let Some(script_name) = configured {
-        return below(script_name, uri);
+/// Where an application is mounted, as far as that is known beforehand.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum MountPoint<'p> {
+    /// The params tell.
+    Told,
+    /// The administrator named it.
+    At(&'p [u8]),
+    /// The path that was asked for is below it, and chose the application.
+    Below(&'p [u8]),
+}
+
+/// What the application sees.
+pub(super) fn mount<'p>(given: &Given<'p>, uri: &RequestUri<'p>, at: MountPoint<'p>) -> Mount<'p> {
+    match at {
+        MountPoint::Told => told(given, uri),
+        MountPoint::At(script_name) => below(script_name, uri),
+        MountPoint::Below(prefix) => {
+            // As it was asked for, if that is below in the same way.
+            let asked = whole_path(given, uri, false);
+            let path_info = rest_below(prefix, asked)
+                .or_else(|asked| rest_below(prefix, tidied(asked)))
+                .unwrap_or_else(|elsewhere| elsewhere);
+            Mount { script_name: without_trailing_slash(prefix).into(), path_info }
+        }
     }
+}
+
+/// SCRIPT_NAME and PATH_INFO in one, as far as they can be told; with `tidy`
+/// without dot segments and empty ones.
+pub(super) fn whole_path<'p>(given: &Given<'p>, uri: &RequestUri<'p>, tidy: bool) -> Cow<'p, [u8]> {
+    let Mount { script_name, path_info } = told(given, uri);
+    let path = if script_name.is_empty() {
+        path_info
+    } else {
+        Cow::Owned([script_name, path_info].concat())
+    };
+    if tidy { tidied(path) } else { path }
+}
+
+/// What of `path` is below `prefix`; else `path` itself.
+fn rest_below<'p>(prefix: &[u8], path: Cow<'p, [u8]>) -> Result<Cow<'p, [u8]>, Cow<'p, [u8]>> {
+    let rest = path.strip_prefix(without_trailing_slash(prefix));
+    match rest {
+        Some(rest) if rest.is_empty() || rest.first() == Some(&b'/') => {
+            let at = path.len() - rest.len();
+            Ok(match path {
+                Cow::Borrowed(path) => Cow::Borrowed(path.get(at..).unwrap_or_default()),
+                Cow::Owned(mut path) => Cow::Owned(path.split_off(at)),
+            })
+        }
+        _ => Err(path),
+    }
+}
+
+/// The mount point that can be told from the params.
+fn told<'p>(given: &Given<'p>, uri: &RequestUri<'p>) -> Mount<'p> {
     let (script_name, path_info) = (given.value(Known::ScriptName), given.value(Known::PathInfo));
     if !path_info.is_empty() {
         return split_by_server(script_name, path_info, uri);
@@ -178,7 +224,8 @@ mod tests {
             pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
         let given = Given::new(&params).unwrap();
         let uri = RequestUri::of(&given);
-        let mount = mount(&given, &uri, configured.map(str::as_bytes));
+        let at = configured.map_or(MountPoint::Told, |name| MountPoint::At(name.as_bytes()));
+        let mount = mount(&given, &uri, at);
         let got = (mount.script_name, mount.path_info);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let got = (text(&got.0), text(&got.1));
@@ -303,6 +350,34 @@ mod tests {
         for (configured, uri, expected) in cases {
             let pairs = [(REQUEST_URI, uri), (SCRIPT_NAME, "/app/x"), (PATH_INFO, "/wrong")];
             check(Some(configured), &pairs, expected);
+        }
+    }
+    #[test]
+    fn one_that_the_path_chose_has_what_is_below() {
+        let cases = [
+            ("/shop", "/shop/x?y", "/shop/x", "/x"),
+            ("/shop", "/shop", "/shop", ""),
+            ("/shop/", "/shop/", "/shop/", "/"),
+            ("/a b", "/a%20b/c%2Fd", "/a b/c/d", "/c/d"),
+            // As asked, if that is below in the same way; else tidied.
+            ("/shop", "/shop//x/.", "/shop/x/", "//x/."),
+            ("/shop", "/admin/../shop/x", "/shop/x", "/x"),
+            ("/shop", "//shop/x", "/shop/x", "/x"),
+            // A rewrite of the web server's.
+            ("/shop", "/old", "/shop/new", "/new"),
+        ];
+        for (prefix, uri, document, path_info) in cases {
+            let params: Params =
+                [(REQUEST_URI, uri), (SCRIPT_NAME, document), (DOCUMENT_URI, document)]
+                    .into_iter()
+                    .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                    .collect();
+            let given = Given::new(&params).unwrap();
+            let uri = RequestUri::of(&given);
+            let mount = mount(&given, &uri, MountPoint::Below(prefix.as_bytes()));
+            let script_name = prefix.trim_end_matches('/');
+            let expected = (script_name.as_bytes(), path_info.as_bytes());
+            assert_eq!((&*mount.script_name, &*mount.path_info), expected, "{document}");
         }
     }
 }

@@ -42,7 +42,8 @@ fn plain(params: &Params, script_name: Option<&[u8]>) -> Result<Environ, Environ
     let once: Params = environ.iter().map(|(name, value)| (&**name, &**value)).collect();
     let given = Given::new(&once)?;
     let uri = RequestUri::of(&given);
-    let mount = mount::mount(&given, &uri, script_name);
+    let at = script_name.map_or(MountPoint::Told, MountPoint::At);
+    let mount = mount::mount(&given, &uri, at);
     environ.insert(b"SCRIPT_NAME".to_vec(), mount.script_name.to_vec());
     environ.insert(b"PATH_INFO".to_vec(), mount.path_info.to_vec());
     environ.entry(b"QUERY_STRING".to_vec()).or_insert(uri.query.to_vec());

@@ -99,6 +99,12 @@ const fn hex(digit: u8) -> Option<u8> {
     }
 }
 
+/// The path without dot segments and empty ones, copied only if it has some.
+pub(super) fn tidied(path: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    let is_tidy = memmem::find(&path, b"/.").is_none() && memmem::find(&path, b"//").is_none();
+    if is_tidy { path } else { Cow::Owned(tidy(&path, true)) }
+}
+
 /// Removes dot segments (RFC 3986, section 5.2.4) and, with `merge`, empty ones.
 fn tidy(path: &[u8], merge: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());

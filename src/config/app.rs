@@ -1,0 +1,79 @@
+//! One app: what runs it, how much of it there is, and which requests are its own.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::GatewayApp;
+
+/// An app's place in [`ServeConfig::apps`](super::ServeConfig::apps).
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct AppId(pub usize);
+
+/// One app.
+#[derive(Debug, Clone)]
+pub struct AppConfig {
+    /// What it is called in the log; none if it is the only one there can be.
+    pub name: Option<String>,
+    /// The app as the user named it: `module:callable`.
+    pub app: String,
+    /// The interpreter or virtualenv that was asked for.
+    pub python: Option<PathBuf>,
+    /// The directory to enter before the import, absolute.
+    pub chdir: Option<PathBuf>,
+    /// Directories to put in front of `sys.path`, absolute.
+    pub path: Vec<PathBuf>,
+    /// How many worker processes.
+    pub workers: usize,
+    /// How many app threads in each.
+    pub threads: usize,
+    /// Whether the app is imported once, and workers are forked from there.
+    pub preload: bool,
+    /// Whether each worker serves connections itself, on its one thread.
+    pub solo: bool,
+    /// The host names whose requests are its own, in lower case: exact, or with
+    /// `*.` in front for all below. Empty: every host.
+    pub hosts: Vec<String>,
+    /// The paths below which requests are its own: as a SCRIPT_NAME, without a
+    /// slash at the end. Empty: every path.
+    pub prefixes: Vec<String>,
+    /// The mount point to report; none: the prefix, or without one what the web
+    /// server's params tell.
+    pub script_name: Option<String>,
+    /// Bounds on its requests.
+    pub limits: AppLimits,
+}
+
+impl AppConfig {
+    /// The gateway's part.
+    #[must_use]
+    pub fn gateway(&self) -> GatewayApp {
+        GatewayApp {
+            name: self.name.clone(),
+            hosts: self.hosts.clone(),
+            prefixes: self.prefixes.clone(),
+            script_name: self.script_name.clone(),
+            concurrency: self.workers * self.threads,
+            limits: self.limits,
+        }
+    }
+}
+
+/// Bounds on the requests of an app. Sizes are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppLimits {
+    /// The params of one request; more are answered 431.
+    pub params: usize,
+    /// A request body; a longer one is answered 413.
+    pub body: u64,
+    /// Requests that wait for an app thread; one more is answered 503.
+    pub queue: usize,
+}
+
+impl Default for AppLimits {
+    fn default() -> Self {
+        Self { params: 1 << 20, body: 1 << 30, queue: 1024 }
+    }
+}

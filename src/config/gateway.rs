@@ -1,0 +1,51 @@
+//! The part of the configuration that the gateway gets. It travels as one
+//! message, so it holds nothing that the gateway has no use for.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AppId, AppLimits, Limits, Protocol, Timeouts};
+use crate::observe::log::LogConfig;
+
+/// What the gateway has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayConfig {
+    /// The listeners, in the order in which their sockets are passed.
+    pub listeners: Vec<ListenerConfig>,
+    /// The apps; an [`AppId`] is a place in here.
+    pub apps: Vec<GatewayApp>,
+    /// Bounds on what one connection can make us store.
+    pub limits: Limits,
+    /// Bounds on waiting.
+    pub timeouts: Timeouts,
+    /// How to log.
+    pub log: LogConfig,
+}
+
+/// One listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerConfig {
+    /// The protocol spoken on it.
+    pub protocol: Protocol,
+    /// The address for people: `unix:/path`, `127.0.0.1:9000`, `[::1]:9000`,
+    /// `fd:0`, `systemd:http.socket`.
+    pub address: String,
+    /// The apps whose requests come in here.
+    pub apps: Vec<AppId>,
+}
+
+/// One app, as the gateway sees it. See [`AppConfig`](super::AppConfig).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayApp {
+    /// What it is called in the log; none if it is the only one there can be.
+    pub name: Option<String>,
+    /// The hosts whose requests are its own; empty: every host.
+    pub hosts: Vec<String>,
+    /// The paths below which requests are its own; empty: every path.
+    pub prefixes: Vec<String>,
+    /// The mount point to report.
+    pub script_name: Option<String>,
+    /// How many requests can be inside it at once: workers × threads.
+    pub concurrency: usize,
+    /// Bounds on its requests.
+    pub limits: AppLimits,
+}

@@ -1,0 +1,299 @@
+//! What one generation of an app has: the places of its workers, and the zygote
+//! that forks them.
+//!
+//! There are as many *places* as workers were asked for. A place is empty until
+//! some time, or holds one worker. With a zygote, places are filled while that
+//! is ready: see [`super::zygote`].
+//!
+//! ```text
+//!         a worker is ready
+//! Pending ────────────────▶ Proven
+//!    └─ import fails ─▶ Failed ─▲   (flupd ends if no other app can start either)
+//! ```
+
+use std::time::{Duration, Instant};
+
+use super::Action;
+use super::gateway::Gateway;
+use super::place::{Occupant, Place};
+use super::zygote::Zygote;
+use crate::config::AppId;
+use crate::control::ToGateway;
+use crate::supervisor::backoff::Backoff;
+use crate::supervisor::cause::Cause;
+use crate::supervisor::notes::Note;
+
+/// How long the gateway may take to end after it has let the workers go.
+pub(super) const LAST_STEPS: Duration = Duration::from_millis(500);
+
+/// One generation of one app: what was started from the same configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::supervisor) struct GroupId {
+    /// The app.
+    pub(in crate::supervisor) app: AppId,
+    /// Counts from 1.
+    pub(in crate::supervisor) generation: u64,
+}
+
+impl GroupId {
+    /// The first generation of an app.
+    pub(in crate::supervisor) const fn first(app: AppId) -> Self {
+        Self { app, generation: 1 }
+    }
+}
+
+/// How much of an app there shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::supervisor) struct Plan {
+    /// How many workers.
+    pub(in crate::supervisor) workers: usize,
+    /// Whether a zygote imports the app and forks them.
+    pub(in crate::supervisor) preload: bool,
+}
+
+/// One generation of one app.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) id: GroupId,
+    start: Start,
+    pub(super) zygote: Zygote,
+    pub(super) zygote_backoff: Backoff,
+    /// Whether the last zygote ended before it was ready.
+    pub(super) preload_fails: bool,
+    pub(super) places: Vec<Place>,
+}
+
+/// See the diagram above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Pending,
+    Proven,
+    Failed,
+}
+
+/// What a group has to know of the rest of flupd.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Surroundings {
+    /// Whether flupd ends if this group can't start.
+    pub(super) last_hope: bool,
+    /// Whether flupd is stopping.
+    pub(super) stopping: bool,
+    pub(super) gateway: Gateway,
+    pub(super) now: Instant,
+}
+
+impl Group {
+    /// Nothing runs yet.
+    pub(super) fn new(id: GroupId, plan: Plan, now: Instant) -> Self {
+        Self {
+            id,
+            start: Start::Pending,
+            zygote: if plan.preload { Zygote::Down(now) } else { Zygote::Unused },
+            zygote_backoff: Backoff::default(),
+            preload_fails: false,
+            places: std::iter::repeat_with(|| Place::new(now)).take(plan.workers).collect(),
+        }
+    }
+
+    pub(super) const fn id(&self) -> GroupId {
+        self.id
+    }
+
+    /// Whether its first start has come to an end, good or bad.
+    pub(super) fn has_started(&self) -> bool {
+        self.start != Start::Pending
+    }
+
+    /// Whether no worker of it has ever been ready, and the last try has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.start == Start::Failed
+    }
+
+    /// Its first start is hopeless, or but one more that has failed.
+    pub(super) fn fail(&mut self, around: &Surroundings) {
+        if self.start == Start::Pending || around.last_hope {
+            self.start = Start::Failed;
+        }
+    }
+
+    /// Whether this is a worker of it that has not ended.
+    pub(super) fn has(&self, worker: u64) -> bool {
+        self.workers().any(|one| one == worker)
+    }
+
+    /// Its workers that have not ended.
+    pub(super) fn workers(&self) -> impl Iterator<Item = u64> {
+        self.places.iter().filter_map(|place| place.occupant.worker())
+    }
+
+    /// When something is due to be started.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        match self.zygote {
+            Zygote::Unused | Zygote::Ready(_) => self.next_vacancy(),
+            Zygote::Down(at) => Some(at),
+            Zygote::Starting | Zygote::Ending(_) => None,
+        }
+    }
+
+    pub(super) fn worker_ready(
+        &mut self,
+        worker: u64,
+        app: String,
+        python: String,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let id = self.id;
+        let Some(place) = self.place(worker) else { return };
+        if place.occupant != Occupant::Starting(worker) {
+            return;
+        }
+        place.occupant = Occupant::Ready(worker, now);
+        let replacement = place.used;
+        self.start = Start::Proven;
+        let ready = Note::WorkerReady { worker, app, python, replacement };
+        actions.push(Action::LogOf(id, ready));
+        actions.push(Action::Tell(ToGateway::WorkerReady { app: id.app, worker }));
+    }
+
+    pub(super) fn worker_failed(
+        &mut self,
+        worker: u64,
+        error: String,
+        around: &Surroundings,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(place) = self.place(worker) else { return };
+        if place.occupant != Occupant::Starting(worker) {
+            return;
+        }
+        let wait = place.backoff.after_death(None);
+        place.occupant = Occupant::Failed(worker, wait);
+        self.fail(around);
+        let again_in = (!around.last_hope).then_some(wait);
+        let failed = Note::ImportFailed { worker, error, again_in };
+        actions.push(Action::LogOf(self.id, failed));
+        if !around.last_hope {
+            actions.push(Action::KillWorker(worker));
+        }
+    }
+
+    pub(super) fn worker_exited(
+        &mut self,
+        worker: u64,
+        cause: &Cause,
+        around: &Surroundings,
+        actions: &mut Vec<Action>,
+    ) {
+        let &Surroundings { stopping, gateway, now, .. } = around;
+        // Without a gateway, workers end because their ports are closed.
+        let unserved = gateway == Gateway::Gone || gateway == Gateway::Within && stopping;
+        let id = self.id;
+        let Some(place) = self.place(worker) else { return };
+        let failed = matches!(place.occupant, Occupant::Failed(..));
+        let (wait, expected) = match place.occupant {
+            Occupant::Ending(_, wait) | Occupant::Failed(_, wait) => (wait, true),
+            // The gateway is done and lets go: its own end is seen next. If it is
+            // not, the app has asked to exit, and requests wait for another.
+            Occupant::Ready(..) if stopping && cause.is_success() => (LAST_STEPS, true),
+            Occupant::Ready(_, since) => {
+                (place.backoff.after_death(Some(now.saturating_duration_since(since))), unserved)
+            }
+            Occupant::Starting(_) | Occupant::Nobody(_) => {
+                (place.backoff.after_death(None), unserved)
+            }
+        };
+        let never_ready = matches!(place.occupant, Occupant::Starting(_));
+        place.occupant = Occupant::Nobody(now + wait);
+        place.used = true;
+        let known = !matches!(cause, Cause::Lost(_));
+        let cause = cause.to_string();
+        if never_ready && !expected {
+            self.fail(around);
+            if around.last_hope {
+                actions.push(Action::LogOf(id, Note::StartFailed { cause }));
+                return;
+            }
+        }
+        let note = if expected {
+            Note::WorkerEnded { worker, cause: cause.clone() }
+        } else {
+            // Who would have told of it has died with it.
+            let known = known && gateway != Gateway::Within;
+            Note::WorkerDied { worker, cause: cause.clone(), again_in: wait, known }
+        };
+        actions.push(Action::LogOf(id, note));
+        if gateway.is_alive() {
+            // It is told why, not how.
+            let cause = if failed { "it can't import the app".to_owned() } else { cause };
+            let app = id.app;
+            actions.push(Action::Tell(ToGateway::WorkerExited { app, worker, cause, expected }));
+        }
+        self.tell_unavailable(gateway, actions);
+    }
+
+    pub(super) fn worker_broken(
+        &mut self,
+        worker: u64,
+        reason: String,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let id = self.id;
+        let Some(place) = self.place(worker) else { return };
+        let lived = match place.occupant {
+            Occupant::Ready(_, since) => Some(now.saturating_duration_since(since)),
+            Occupant::Starting(_) => None,
+            Occupant::Ending(..) | Occupant::Failed(..) | Occupant::Nobody(_) => return,
+        };
+        let wait = place.backoff.after_death(lived);
+        place.occupant = Occupant::Ending(worker, wait);
+        actions.push(Action::LogOf(id, Note::WorkerBroken { worker, reason }));
+        actions.push(Action::KillWorker(worker));
+    }
+
+    /// Starts what is missing and due. `last` is the number of the worker that
+    /// was started last, of any group.
+    pub(super) fn fill(&mut self, last: &mut u64, now: Instant, actions: &mut Vec<Action>) {
+        if !self.fill_zygote(now, actions) {
+            return;
+        }
+        for place in &mut self.places {
+            if matches!(place.occupant, Occupant::Nobody(at) if at <= now) {
+                *last += 1;
+                place.occupant = Occupant::Starting(*last);
+                actions.push(Action::SpawnWorker(self.id, *last));
+            }
+        }
+    }
+
+    pub(super) fn kill_workers(
+        &mut self,
+        which: impl Fn(Occupant) -> bool,
+        actions: &mut Vec<Action>,
+    ) {
+        for place in &mut self.places {
+            if let Some(worker) = place.occupant.worker()
+                && which(place.occupant)
+            {
+                // Not its own fault: its successor need not wait.
+                if !place.occupant.is_ending() {
+                    place.occupant = Occupant::Ending(worker, Duration::ZERO);
+                }
+                actions.push(Action::KillWorker(worker));
+            }
+        }
+    }
+
+    pub(super) fn place(&mut self, worker: u64) -> Option<&mut Place> {
+        self.places.iter_mut().find(|place| place.occupant.worker() == Some(worker))
+    }
+
+    fn next_vacancy(&self) -> Option<Instant> {
+        let times = self.places.iter().filter_map(|place| match place.occupant {
+            Occupant::Nobody(at) => Some(at),
+            _ => None,
+        });
+        times.min()
+    }
+}

@@ -1,0 +1,83 @@
+//! What runs one generation of an app: its configuration, its Python, and the
+//! zygote if there is one.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use flupd_channel::startup::{WorkerConfig, ZygoteConfig};
+use tokio::process::Child;
+
+use super::interpreter::Interpreter;
+use super::limits::OpenFiles;
+use super::spawn;
+use super::zygote::ZygoteProcess;
+use crate::config::AppConfig;
+
+/// One generation of an app, ready to be started.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) app: AppConfig,
+    pub(super) interpreter: Interpreter,
+    library: PathBuf,
+    pub(super) zygote: Option<ZygoteProcess>,
+}
+
+impl Program {
+    /// Finds the interpreter and our library.
+    ///
+    /// # Errors
+    /// What is missing; the message is for the administrator.
+    pub(super) async fn find(app: AppConfig) -> anyhow::Result<Self> {
+        let library = spawn::library(if app.solo { spawn::SOLO } else { spawn::WORKER })?;
+        let interpreter = Interpreter::find(app.python.as_deref()).await?;
+        Ok(Self { app, interpreter, library, zygote: None })
+    }
+
+    /// Starts a process of it; what it is, its first message says, which waits
+    /// at the other end of `socket`.
+    pub(super) fn spawn(&self, socket: OwnedFd, open_files: &OpenFiles) -> io::Result<Child> {
+        spawn::worker(&self.interpreter.executable, &self.library, socket, open_files.before())
+    }
+
+    /// What a worker has to run.
+    pub(super) fn worker_config(&self, worker: u64) -> WorkerConfig {
+        WorkerConfig {
+            worker,
+            app: self.app.app.clone(),
+            chdir: self.app.chdir.clone(),
+            path: self.app.path.clone(),
+            multiprocess: self.app.workers > 1,
+        }
+    }
+
+    /// What the zygote has to import.
+    pub(super) fn zygote_config(&self) -> ZygoteConfig {
+        ZygoteConfig {
+            app: self.app.app.clone(),
+            chdir: self.app.chdir.clone(),
+            path: self.app.path.clone(),
+            multiprocess: self.app.workers > 1,
+        }
+    }
+
+    /// The process id of its zygote.
+    pub(super) fn zygote_pid(&self) -> Option<u32> {
+        self.zygote.as_ref().map(ZygoteProcess::pid)
+    }
+
+    /// Logs what it will run.
+    pub(super) fn say(&self) {
+        tracing::info!(
+            app = self.app.name,
+            callable = self.app.app,
+            python = %self.interpreter.executable.display(),
+            python_version = self.interpreter.version,
+            workers = self.app.workers,
+            threads = self.app.threads,
+            preload = self.app.preload,
+            solo = self.app.solo,
+            "starting app"
+        );
+    }
+}
