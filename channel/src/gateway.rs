@@ -258,10 +258,14 @@ impl Port {
         self.staged > 0 && self.slot(self.front).is_waiting()
     }
 
-    /// Nobody waits for the answer of the request in front any more. The worker
-    /// still ends it.
-    pub fn cancel(&self) {
-        self.slot(self.front).cancel();
+    /// Nobody waits any more for the answer of the request at this position; the
+    /// one in front is at 0. The worker still ends it. One that it has not begun
+    /// it ends without calling the app.
+    pub fn cancel(&self, position: usize) {
+        if position < self.staged {
+            self.slot((self.front + position) % SLOTS).cancel();
+            self.mapping.at::<WorkerHead>(0).watcher.0.wake();
+        }
     }
 
     /// No more requests come: the thread leaves when it has done the staged ones.

@@ -40,6 +40,8 @@ pub(crate) struct WorkerHead {
     pub(crate) gateway: Line<Sleeper>,
     /// The threads whose rings have news: set by the worker, taken by the gateway.
     pub(crate) done: Line<[AtomicU64; 4]>,
+    /// Whether the worker's watcher sleeps: see [`crate::worker::Running`].
+    pub(crate) watcher: Line<Sleeper>,
 }
 
 /// In front of each thread's areas.

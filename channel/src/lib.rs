@@ -15,6 +15,7 @@
 //! length and the order of replies are checked before use, and the first
 //! violation makes the port [`ChannelError::Broken`].
 
+mod beside;
 mod error;
 mod frame;
 mod futex;

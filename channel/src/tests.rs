@@ -216,10 +216,66 @@ fn a_cancelled_request_is_seen_and_the_next_one_is_not_cancelled() {
         port.stage(&params(uri), &Body::Memory(vec![])).unwrap();
         port.wake();
         if uri == "/stuck" {
-            port.cancel();
+            port.cancel(0);
         }
         assert_eq!(answer(&mut port).unwrap().end, Some(outcome as u8));
     }
+    port.close();
+    thread.join().unwrap();
+}
+
+/// Requests 0 to 2 are staged; 1 is given up before the worker has begun it.
+#[test]
+fn a_request_is_cancelled_where_it_stands() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let (go, gone) = std::sync::mpsc::channel();
+    let (_memory, mut port, thread) = worker(move |port, _| {
+        gone.recv().unwrap();
+        let outcome = if port.is_cancelled() { Outcome::Cut } else { Outcome::Failed };
+        port.end(outcome).unwrap();
+    });
+    for uri in ["/0", "/1", "/2"] {
+        port.stage(&params(uri), &Body::Memory(vec![])).unwrap();
+    }
+    port.cancel(1);
+    port.cancel(3);
+    port.wake();
+    for outcome in [Outcome::Failed, Outcome::Cut, Outcome::Failed] {
+        go.send(()).unwrap();
+        assert_eq!(answer(&mut port).unwrap().end, Some(outcome as u8));
+    }
+    port.close();
+    thread.join().unwrap();
+}
+
+/// The thread that watches is woken at once, and not for what came before.
+#[test]
+fn a_cancelled_request_wakes_the_thread_that_watches_it() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let (watch, watched) = std::sync::mpsc::channel();
+    let (go, gone) = std::sync::mpsc::channel();
+    let (_memory, mut port, thread) = worker(move |port, _| {
+        watch.send(port.running()).unwrap();
+        gone.recv().unwrap();
+        port.end(Outcome::Cut).unwrap();
+    });
+    port.stage(&params("/"), &Body::Memory(vec![])).unwrap();
+    port.wake();
+    let running = watched.recv().unwrap();
+    assert!(!running.is_cancelled());
+    let begun = std::time::Instant::now();
+    let watcher = std::thread::spawn(move || {
+        while !running.is_cancelled() {
+            running.sleep(Duration::from_secs(60), || running.is_cancelled());
+        }
+    });
+    port.cancel(0);
+    watcher.join().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    go.send(()).unwrap();
+    answer(&mut port).unwrap();
     port.close();
     thread.join().unwrap();
 }

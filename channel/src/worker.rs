@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
 
+pub use crate::beside::{Running, Stopper};
 use crate::frame::{Kind, MAX_REPLY, MORE};
 use crate::futex::Slept;
 use crate::layout::{self, SLOTS, ThreadHead, WorkerHead};
@@ -78,6 +79,8 @@ pub enum Received {
 /// What a gateway on the same thread has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pump {
+    /// See whether the client is still there.
+    Look,
     /// Send what it can without waiting.
     Flush,
     /// Make room in the ring, waiting for the client if it must.
@@ -285,8 +288,7 @@ impl Port {
     /// Whether the client has gone, or the gateway, so that nobody needs the
     /// rest. Does not wait.
     pub fn cancelled(&mut self) -> bool {
-        let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
-        if head.slots[self.slot].is_cancelled() {
+        if self.is_cancelled() {
             return true;
         }
         // An app that never ends must not outlive its gateway. That one is asked
@@ -296,6 +298,21 @@ impl Port {
         }
         self.looked = Instant::now();
         self.gateway_has_gone()
+    }
+
+    /// As [`Port::cancelled`]. A gateway on this very thread is made to look.
+    pub fn look(&mut self) -> bool {
+        if let Some(pump) = self.pump {
+            pump(Pump::Look);
+        }
+        self.cancelled()
+    }
+
+    /// Whether the gateway has said that nobody waits for the answer.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
+        head.slots[self.slot].is_cancelled()
     }
 
     /// Puts the CGI response head, its blank line included.
@@ -465,11 +482,13 @@ impl Port {
     /// A handle with which another thread can stop this port.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper {
-            memory: Arc::clone(&self.memory),
-            stopped: Arc::clone(&self.stopped),
-            thread: self.thread,
-        }
+        Stopper::new(Arc::clone(&self.memory), Arc::clone(&self.stopped), self.thread)
+    }
+
+    /// The request that was received last, for a thread that watches over it.
+    #[must_use]
+    pub fn running(&self) -> Running {
+        Running::new(Arc::clone(&self.memory), self.thread, self.slot)
     }
 }
 
@@ -477,23 +496,5 @@ impl Port {
 impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-/// Stops a port from another thread.
-#[derive(Debug)]
-pub struct Stopper {
-    memory: Arc<Mapping>,
-    stopped: Arc<AtomicBool>,
-    thread: usize,
-}
-
-impl Stopper {
-    /// The thread takes no request any more: a waiting [`Port::receive`]
-    /// returns [`Received::Closed`]. The running one goes on; what is staged
-    /// behind it goes to another worker once the port is dropped.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        self.memory.at::<ThreadHead>(layout::thread(self.thread)).idle.0.wake();
     }
 }

@@ -55,7 +55,7 @@ fn serve(
         })
     });
     done.map_err(|error| PyRuntimeError::new_err(format!("{error:#}")))?;
-    Ok(inline::exit_code())
+    Ok(inline::end(py))
 }
 
 /// The app, as the gateway sees it.

@@ -14,6 +14,8 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
+use flupd_channel::worker::Pump;
+
 use super::line::{Line, Relayed};
 use super::pool::Pool;
 use super::refusal::Refusal;
@@ -158,13 +160,13 @@ impl Exchange {
     }
 
     /// Sends what has arrived of the answer at once, on behalf of the
-    /// connection; with `wait`, until some of it is sent.
+    /// connection, and does `what` else the app asks for.
     ///
     /// # Errors
-    /// What the socket reports, or that the client takes nothing.
-    pub(super) fn pump(self: &Rc<Self>, wait: bool) -> io::Result<Pumped> {
+    /// What the socket reports, or that the client has gone or takes nothing.
+    pub(super) fn pump(self: &Rc<Self>, what: Pump) -> io::Result<Pumped> {
         let Some((id, line)) = &self.way else { return Ok(Pumped::Part) };
-        let whole = match line.borrow_mut().pump(*id, self, wait)? {
+        let whole = match line.borrow_mut().pump(*id, self, what)? {
             Relayed::Nothing | Relayed::Part => return Ok(Pumped::Part),
             relayed => relayed == Relayed::Whole,
         };

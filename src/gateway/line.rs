@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use flupd_channel::Outcome;
 use flupd_channel::gateway::Reply;
+use flupd_channel::worker::Pump;
 use tokio::time::Instant;
 
 use super::dialect::Dialect;
@@ -94,21 +95,25 @@ impl Line {
         }
     }
 
-    /// Sends what has arrived of an answer whose app runs on this very thread;
-    /// with `wait`, until some of it is sent.
+    /// Sends what has arrived of an answer whose app runs on this very thread; for
+    /// [`Pump::Room`] until some of it is sent.
     ///
     /// # Errors
-    /// What the socket reports; `TimedOut` when the peer takes nothing.
+    /// What the socket reports; `TimedOut` when the peer takes nothing, and
+    /// `BrokenPipe` when [`Pump::Look`] finds that it has gone.
     pub(super) fn pump(
         &mut self,
         id: u16,
         exchange: &Rc<Exchange>,
-        wait: bool,
+        what: Pump,
     ) -> io::Result<Relayed> {
+        if what == Pump::Look && self.stream.is_hung_up() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         loop {
             let relayed = self.relay(id, exchange)?;
             self.write()?;
-            if !wait || relayed != Relayed::Nothing {
+            if what != Pump::Room || relayed != Relayed::Nothing {
                 return Ok(relayed);
             }
             self.stream.wait_writable(self.patience)?;

@@ -142,14 +142,15 @@ impl Seat {
         self.blocked.set(false);
         self.load.set(self.load.get().saturating_sub(1));
         self.since.set((!staged.is_empty()).then(park::now));
-        if staged.front().is_some_and(|next| next.is_cancelled()) {
-            self.port.borrow().cancel();
-        }
     }
 
-    /// The client of the request in front has gone: the app shall know.
-    pub(super) fn cancel(&self) {
-        self.port.borrow().cancel();
+    /// The client of this request has gone. If the app runs it, it shall know; if
+    /// not, it shall not see it.
+    pub(super) fn cancel(&self, exchange: &Rc<Exchange>) {
+        let position = self.staged.borrow().iter().position(|staged| Rc::ptr_eq(staged, exchange));
+        if let Some(position) = position {
+            self.port.borrow().cancel(position);
+        }
     }
 
     /// Takes and throws away what has arrived of an answer that nobody wants;

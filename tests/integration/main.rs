@@ -12,6 +12,7 @@ mod harness;
 
 mod apache;
 mod app_loading;
+mod cancelled;
 mod crashes;
 mod frameworks;
 mod interpreters;

@@ -1,4 +1,5 @@
-//! The environ of a request: params as native strings, and the wsgi.* keys.
+//! The environ of a request: params as native strings, and the keys of WSGI and
+//! of flupd, which `docs/environ.md` lists.
 
 use std::collections::HashMap;
 
@@ -7,11 +8,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
-use crate::errors::Errors;
 use crate::file_wrapper::FileWrapper;
+use crate::handles::Handles;
 use crate::input::Input;
 use crate::raw;
-use crate::shape::{Shape, fingerprint, set_scheme};
+use crate::shape::{Shape, fingerprint, set_handles, set_scheme};
 
 /// How many names are remembered. Clients invent header names at will.
 const MOST_NAMES: usize = 512;
@@ -25,12 +26,14 @@ const MOST_SHAPES: usize = 16;
 /// The largest params of which a shape is remembered, in bytes.
 const LARGEST_SHAPE: usize = 8 * 1024;
 
-/// The keys that are the same in every environ of this worker.
-pub(crate) fn template(
-    py: Python<'_>,
+/// The keys that are the same in every environ of this worker. Those of requests
+/// without a body have this input.
+pub(crate) fn template<'py>(
+    py: Python<'py>,
     multithread: bool,
     multiprocess: bool,
-) -> PyResult<Bound<'_, PyDict>> {
+    no_input: &Py<Input>,
+) -> PyResult<Bound<'py, PyDict>> {
     let environ = PyDict::new(py);
     environ.set_item(intern!(py, "wsgi.version"), PyTuple::new(py, [1, 0])?)?;
     environ.set_item(intern!(py, "wsgi.multithread"), multithread)?;
@@ -38,8 +41,9 @@ pub(crate) fn template(
     environ.set_item(intern!(py, "wsgi.run_once"), false)?;
     environ.set_item(intern!(py, "wsgi.input_terminated"), true)?;
     environ.set_item(intern!(py, "wsgi.file_wrapper"), py.get_type::<FileWrapper>())?;
-    // These are set for each request; here they keep their places.
-    for name in ["wsgi.url_scheme", "wsgi.input", "wsgi.errors"] {
+    environ.set_item(intern!(py, "wsgi.input"), no_input)?;
+    // These are set later; here they keep their places.
+    for name in ["wsgi.url_scheme", "wsgi.errors", "flupd.cancelled"] {
         environ.set_item(PyString::intern(py, name), py.None())?;
     }
     Ok(environ)
@@ -53,33 +57,47 @@ pub(crate) struct Environs {
     /// Which shape makes room for the next.
     oldest: usize,
     changed: Vec<usize>,
+    /// Which handles the last request had, and in how many shapes they stand.
+    serial: u64,
+    held: usize,
 }
 
 impl Environs {
     pub(crate) fn new(template: Py<PyDict>) -> Self {
         let (names, shapes, changed) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { template, names, shapes, oldest: 0, changed }
+        Self { template, names, shapes, oldest: 0, changed, serial: 0, held: 0 }
     }
 
-    /// The environ of one request. What is left of the params is only memory.
+    /// In how many environs the handles of the last request are kept.
+    pub(crate) const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// The environ of one request. What is left of the params is only memory. No
+    /// input is that of the template.
     pub(crate) fn build<'py>(
         &mut self,
         py: Python<'py>,
         params: &mut EncodedParams,
-        input: &Py<Input>,
-        errors: &Py<Errors>,
+        input: Option<&Py<Input>>,
+        handles: &Handles,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let environ = match self.follow(py, params) {
+        if self.serial != handles.serial {
+            (self.serial, self.held) = (handles.serial, 0);
+        }
+        let environ = match self.follow(py, params, handles) {
             Ok(Some(environ)) => environ,
-            Ok(None) => self.learn(py, params)?,
+            Ok(None) => self.learn(py, params, handles)?,
             Err(error) => {
                 // One of them is between two requests.
                 self.shapes.clear();
+                self.held = 0;
                 return Err(error);
             }
         };
-        environ.set_item(intern!(py, "wsgi.input"), input)?;
-        environ.set_item(intern!(py, "wsgi.errors"), errors)?;
+        if let Some(input) = input {
+            environ.set_item(intern!(py, "wsgi.input"), input)?;
+        }
         Ok(environ)
     }
 
@@ -87,11 +105,14 @@ impl Environs {
         &mut self,
         py: Python<'py>,
         params: &mut EncodedParams,
+        handles: &Handles,
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let fingerprint = fingerprint(params);
         for shape in self.shapes.iter_mut().filter(|shape| shape.may_be(fingerprint)) {
-            let environ = shape.follow(py, params, &mut self.changed)?;
+            let before = shape.serial;
+            let environ = shape.follow(py, params, &mut self.changed, handles)?;
             if environ.is_some() {
+                self.held += usize::from(before != self.serial);
                 return Ok(environ);
             }
         }
@@ -103,12 +124,14 @@ impl Environs {
         &mut self,
         py: Python<'py>,
         params: &mut EncodedParams,
+        handles: &Handles,
     ) -> PyResult<Bound<'py, PyDict>> {
         let environ = self.template.bind(py).copy()?;
+        set_handles(&environ, handles)?;
         let mut names = Vec::with_capacity(params.lengths().len());
         for pair in params.iter() {
             // These are ours, whatever a web server is told to send.
-            if pair.name().starts_with(b"wsgi.") {
+            if [&b"wsgi."[..], b"flupd."].iter().any(|ours| pair.name().starts_with(ours)) {
                 continue;
             }
             let name = self.name(py, pair.name())?;
@@ -122,9 +145,13 @@ impl Environs {
             return Ok(environ);
         }
         let copy = environ.copy()?;
-        let shape = Shape::new(std::mem::take(params), names, environ.unbind());
+        let shape = Shape::new(std::mem::take(params), names, environ.unbind(), handles.serial);
+        self.held += 1;
         match self.shapes.get_mut(self.oldest) {
-            Some(oldest) => *oldest = shape,
+            Some(oldest) => {
+                self.held -= usize::from(oldest.serial == handles.serial);
+                *oldest = shape;
+            }
             None => self.shapes.push(shape),
         }
         self.oldest = (self.oldest + 1) % MOST_SHAPES;

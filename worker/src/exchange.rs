@@ -30,6 +30,8 @@ pub(crate) struct Link {
     pub(crate) response: Response,
     /// Nobody waits for the answer: the client or the gateway has gone.
     pub(crate) gone: bool,
+    /// The app wants to be told when the client goes.
+    pub(crate) watched: bool,
     /// Error text whose line has not ended.
     line: Vec<u8>,
 }
@@ -54,7 +56,7 @@ impl Exchange {
 
     /// Begins a request. Only while nobody else has this exchange.
     pub(crate) fn begin(&self, port: Port, response: Response) {
-        *self.lock() = Some(Link { port, response, gone: false, line: Vec::new() });
+        *self.lock() = Some(Link { port, response, gone: false, watched: false, line: Vec::new() });
     }
 
     /// Access to the link; `None` in it once the request has ended.
@@ -75,11 +77,19 @@ impl Exchange {
         py: Python<'_>,
         work: impl FnOnce(&mut Link) -> T + Send,
     ) -> PyResult<T> {
-        let done = match self.try_lock() {
+        self.try_with(py, work).ok_or_else(|| PyOSError::new_err("the request has ended"))
+    }
+
+    /// As [`Exchange::with`]; `None` once the request has ended.
+    pub(crate) fn try_with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Link) -> T + Send,
+    ) -> Option<T> {
+        match self.try_lock() {
             Some(mut link) => link.as_mut().map(work),
             None => gate::detached(py, || self.lock().as_mut().map(work)),
-        };
-        done.ok_or_else(|| PyOSError::new_err("the request has ended"))
+        }
     }
 
     /// Ends the request for whoever still holds it.
@@ -188,6 +198,13 @@ impl Link {
     /// Whether the client has gone. Does not wait.
     pub(crate) fn cancelled(&mut self) -> bool {
         self.gone = self.gone || self.port.cancelled();
+        self.gone
+    }
+
+    /// As [`Link::cancelled`], for an app that asks. Where the gateway runs on this
+    /// very thread, it looks at the connection.
+    pub(crate) fn look(&mut self) -> bool {
+        self.gone = self.gone || self.port.look();
         self.gone
     }
 

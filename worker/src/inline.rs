@@ -12,7 +12,7 @@ use crate::environ::{self, Environs};
 use crate::exchange::to_stderr;
 use crate::input::Input;
 use crate::serve::{Served, Server};
-use crate::{allocator, failure, fork, leaving, startup, title};
+use crate::{allocator, failure, fork, leaving, startup, title, watcher};
 
 /// An app that is ready to run requests.
 pub struct Inline {
@@ -43,11 +43,10 @@ pub fn load(
     leaving::prepare(vec![port.stopper()]);
     let loaded = startup::start(py, &config.into()).and_then(|app| {
         let server = (|| {
-            let template = environ::template(py, false, config.multiprocess)?.unbind();
             let no_input = Py::new(py, Input::empty())?;
+            let template = environ::template(py, false, config.multiprocess, &no_input)?.unbind();
             let app = app.callable.clone_ref(py);
-            let environs = Environs::new(template);
-            PyResult::Ok(Server { app, environs, no_input, handles: None })
+            PyResult::Ok(Server::new(app, Environs::new(template), no_input))
         })();
         Ok((server.map_err(|error| failure::traceback(py, &error))?, app.name))
     });
@@ -91,8 +90,9 @@ impl Inline {
     }
 }
 
-/// The exit code that the app has asked for, or 0.
-#[must_use]
-pub fn exit_code() -> i32 {
+/// Ends what runs beside the app. Returns the exit code that the app has asked
+/// for, or 0.
+pub fn end(py: Python<'_>) -> i32 {
+    watcher::stop(py);
     leaving::code()
 }

@@ -11,6 +11,7 @@
 mod allocator;
 mod answer;
 mod body;
+mod cancelled;
 mod descriptor;
 mod environ;
 mod errors;
@@ -37,6 +38,7 @@ mod start_response;
 mod startup;
 mod threads;
 mod title;
+mod watcher;
 mod zygote;
 
 use std::io;

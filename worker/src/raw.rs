@@ -151,9 +151,9 @@ pub(crate) fn call<'py>(
     }
 }
 
-/// Whether this is the only reference to the object: nobody else can have it,
-/// nor get it, while we are attached.
-pub(crate) fn is_the_only<T>(_py: Python<'_>, object: &Py<T>) -> bool {
+/// How many references to the object there are. If all are ours, nobody else can
+/// have it, nor get it, while we are attached.
+pub(crate) fn references<T>(_py: Python<'_>, object: &Py<T>) -> usize {
     // SAFETY: a live object, and we are attached.
-    unsafe { ffi::Py_REFCNT(object.as_ptr()) == 1 }
+    usize::try_from(unsafe { ffi::Py_REFCNT(object.as_ptr()) }).unwrap_or(usize::MAX)
 }

@@ -15,7 +15,7 @@ use crate::handles::Handles;
 use crate::head::Head;
 use crate::input::Input;
 use crate::response::Response;
-use crate::{failure, gate, leaving, raw};
+use crate::{failure, gate, leaving, raw, watcher};
 
 /// What one app thread needs for its requests.
 pub(crate) struct Server {
@@ -25,6 +25,8 @@ pub(crate) struct Server {
     pub(crate) no_input: Py<Input>,
     /// Of the last request, if the app has kept none of it.
     pub(crate) handles: Option<Handles>,
+    /// How many handles there have been.
+    pub(crate) serial: u64,
 }
 
 /// A request that has been answered. What is queued on the port, and the
@@ -37,11 +39,26 @@ pub(crate) struct Served {
 }
 
 impl Server {
+    /// What serves this app with these environs.
+    pub(crate) const fn new(app: Py<PyAny>, environs: Environs, no_input: Py<Input>) -> Self {
+        Self { app, environs, no_input, handles: None, serial: 0 }
+    }
+
     /// Answers one request. `None` if the port is lost, which can't be.
     pub(crate) fn serve(&mut self, py: Python<'_>, request: Request, port: Port) -> Option<Served> {
         let Request { mut params, body } = request;
+        if port.is_cancelled() {
+            // Before the app has begun it: there is nothing to end.
+            return Some(Served { port, outcome: Outcome::Cut, params });
+        }
         let head_request = params.get(b"REQUEST_METHOD") == Some(b"HEAD");
-        let handles = self.handles.take().map_or_else(|| Handles::new(py), Ok);
+        let handles = self.handles.take().map_or_else(
+            || {
+                self.serial += 1;
+                Handles::new(py, self.serial)
+            },
+            Ok,
+        );
         let handles = handles.map_err(|error| error.print(py)).ok()?;
         let exchange = &handles.exchange;
         exchange.begin(port, Response::new(head_request));
@@ -60,7 +77,16 @@ impl Server {
         }
         let verdict = Verdict::on(py, answered);
         let mut link = exchange.take(py)?;
-        if handles.are_free(py) {
+        if link.watched {
+            let failures = watcher::forget(py, exchange);
+            gate::detached(py, || {
+                for traceback in failures {
+                    let text = format!("a callback of on_cancel() failed\n{traceback}");
+                    link.log(LogLevel::Error, &text);
+                }
+            });
+        }
+        if handles.are_free(py, self.environs.held()) {
             self.handles = Some(handles);
         }
         // What there is to say mostly fits.
@@ -84,7 +110,8 @@ impl Server {
         handles: &Handles,
     ) -> Result<(), Stop> {
         let exchange = &handles.exchange;
-        let environ = self.environs.build(py, params, input, &handles.errors)?;
+        let input = (!input.is(&self.no_input)).then_some(input);
+        let environ = self.environs.build(py, params, input, handles)?;
         let start_response = handles.start_response.bind(py);
         let result = raw::call(self.app.bind(py), &environ, start_response);
         // As with any call, what the app does not keep goes now.

@@ -3,13 +3,15 @@
 //!
 //! Most of their values are the same, too. So the environ of the last one is
 //! kept, what has changed is set in it, and the app gets a copy. A copy is one
-//! block of memory, and no key is hashed or looked up.
+//! block of memory, and no key is hashed or looked up. That holds also for what
+//! the app is given to answer with, for it mostly is that of the last request.
 
 use flupd_channel::worker::EncodedParams;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::handles::Handles;
 use crate::raw;
 
 /// What such requests have in common.
@@ -18,19 +20,22 @@ pub(crate) struct Shape {
     /// The last request's.
     params: EncodedParams,
     names: Vec<Py<PyString>>,
-    /// The last request's, but for what the worker itself puts in each.
+    /// The last request's, but for `wsgi.input`.
     environ: Py<PyDict>,
+    /// Of the [`Handles`] in that environ.
+    pub(crate) serial: u64,
 }
 
 impl Shape {
-    /// Of the request with these params, whose environ this is. Each name stands
-    /// once in them.
+    /// Of the request with these params, whose environ this is, with the handles of
+    /// this serial number. Each name stands once in the params.
     pub(crate) fn new(
         params: EncodedParams,
         names: Vec<Py<PyString>>,
         environ: Py<PyDict>,
+        serial: u64,
     ) -> Self {
-        Self { fingerprint: fingerprint(&params), params, names, environ }
+        Self { fingerprint: fingerprint(&params), params, names, environ, serial }
     }
 
     /// Whether requests with this [`fingerprint`] can be of this shape.
@@ -49,6 +54,7 @@ impl Shape {
         py: Python<'py>,
         params: &mut EncodedParams,
         changed: &mut Vec<usize>,
+        handles: &Handles,
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let environ = self.environ.bind(py);
         if self.params != *params {
@@ -66,6 +72,10 @@ impl Shape {
             }
             self.set(environ, params, changed)?;
             std::mem::swap(&mut self.params, params);
+        }
+        if self.serial != handles.serial {
+            set_handles(environ, handles)?;
+            self.serial = handles.serial;
         }
         environ.copy().map(Some)
     }
@@ -95,6 +105,12 @@ pub(crate) fn fingerprint(params: &EncodedParams) -> u64 {
     // FNV-1a, a length at a time.
     let digest = |digest: u64, (name, _)| (digest ^ name as u64).wrapping_mul(0x0100_0000_01b3);
     params.lengths().fold(0xcbf2_9ce4_8422_2325, digest)
+}
+
+/// What the app answers with, as far as it stands in the environ.
+pub(crate) fn set_handles(environ: &Bound<'_, PyDict>, handles: &Handles) -> PyResult<()> {
+    environ.set_item(intern!(environ.py(), "wsgi.errors"), &handles.errors)?;
+    environ.set_item(intern!(environ.py(), "flupd.cancelled"), &handles.cancelled)
 }
 
 /// `wsgi.url_scheme`.

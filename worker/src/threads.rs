@@ -19,7 +19,7 @@ use crate::gate::{self, Busy};
 use crate::input::Input;
 use crate::serve::Server;
 use crate::signals::{Signals, Waited};
-use crate::{failure, leaving};
+use crate::{failure, leaving, watcher};
 
 /// The app threads of this worker, ready to serve.
 pub(crate) struct Threads {
@@ -48,19 +48,18 @@ impl Threads {
     ) -> PyResult<Self> {
         let stoppers = ports.iter().map(Port::stopper).collect();
         leaving::prepare(stoppers);
-        let template = environ::template(py, ports.len() > 1, multiprocess)?.unbind();
         let no_input = Py::new(py, Input::empty())?;
+        let template = environ::template(py, ports.len() > 1, multiprocess, &no_input)?.unbind();
         let signals = Signals::new(py)?;
         let mut threads: Vec<AppThread> = ports
             .into_iter()
             .map(|port| AppThread {
                 port,
-                server: Server {
-                    app: app.clone_ref(py),
-                    environs: Environs::new(template.clone_ref(py)),
-                    no_input: no_input.clone_ref(py),
-                    handles: None,
-                },
+                server: Server::new(
+                    app.clone_ref(py),
+                    Environs::new(template.clone_ref(py)),
+                    no_input.clone_ref(py),
+                ),
             })
             .collect();
         let threads = match threads.pop() {
@@ -89,6 +88,7 @@ impl Threads {
                 }
             }
         }
+        watcher::stop(py);
         signals.release(py)?;
         Ok(leaving::code())
     }

@@ -288,11 +288,11 @@ impl Pool {
     pub(in crate::gateway) fn cancel(&self, exchange: &Rc<Exchange>) {
         exchange.cancel();
         self.queue.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, exchange));
-        if let Place::Seated(seat) = exchange.place()
-            && seat.serves(exchange)
-        {
-            seat.cancel();
-            self.discard(&seat, exchange);
+        if let Place::Seated(seat) = exchange.place() {
+            seat.cancel(exchange);
+            if seat.serves(exchange) {
+                self.discard(&seat, exchange);
+            }
         }
     }
 

@@ -59,7 +59,7 @@ impl Pool {
     /// Gives a seat with room the next requests, or makes it idle.
     pub(super) fn refill(&self, seat: &Rc<Seat>) {
         while seat.depth() < DEPTH {
-            let Some(next) = self.queue.borrow_mut().pop_front() else { break };
+            let Some(next) = self.dequeue() else { break };
             if fits(seat, &next) {
                 self.stage(seat, next);
             } else {
@@ -88,16 +88,25 @@ impl Pool {
         let workers = self.workers.borrow();
         let waiting = workers.values().flat_map(|w| &w.seats).filter(|seat| seat.depth() > 1);
         let free = waiting.filter(|seat| thief.load() == 0 || seat.running_for() >= YOUNG);
-        free.max_by_key(|seat| seat.running_for())?.take_back()
+        let longest = free.max_by_key(|seat| seat.running_for())?;
+        while longest.depth() > 1 {
+            let taken = longest.take_back()?;
+            if !taken.is_cancelled() {
+                return Some(taken);
+            }
+        }
+        None
+    }
+
+    /// The next request of the queue that somebody waits for.
+    fn dequeue(&self) -> Option<Rc<Exchange>> {
+        let mut queue = self.queue.borrow_mut();
+        std::iter::from_fn(|| queue.pop_front()).find(|next| !next.is_cancelled())
     }
 
     /// Gives what is queued to the seats that have room for it.
     pub(super) fn spread(&self) {
-        loop {
-            let Some(next) = self.queue.borrow_mut().pop_front() else { return };
-            if next.is_cancelled() {
-                continue;
-            }
+        while let Some(next) = self.dequeue() {
             if !self.seat(&next) {
                 return self.queue.borrow_mut().push_front(next);
             }

@@ -113,8 +113,8 @@ impl Pool {
         self.scan();
     }
 
-    /// The app runs on this very thread and wants its answer sent, or room in its
-    /// ring. Room comes at the latest when the client has not taken anything for
+    /// The app runs on this very thread and wants its answer sent, room in its
+    /// ring, or to know whether its client is there. Room comes at the latest when the client has not taken anything for
     /// the time it may.
     pub(in crate::gateway) fn pump(&self, worker: u64, what: Pump) {
         let seat = self.workers.borrow().get(&worker).and_then(|w| w.seats.first().cloned());
@@ -122,12 +122,12 @@ impl Pool {
         // Answers of requests that ran before this one stand before its own.
         while let Some(front) = seat.front() {
             if !front.is_cancelled() {
-                match front.pump(what == Pump::Room) {
+                match front.pump(what) {
                     Ok(Pumped::End) => continue,
                     Ok(Pumped::Part) => return,
                     Err(_) => {
                         front.cancel();
-                        seat.cancel();
+                        seat.cancel(&front);
                     }
                 }
             }

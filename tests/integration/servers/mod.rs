@@ -2,6 +2,7 @@
 //! [`on_servers!`] makes a test per server of it.
 
 mod answers;
+mod cancelled;
 mod errors;
 mod headers;
 mod load;

@@ -53,7 +53,8 @@ fn values_are_native_strings_and_the_wsgi_keys_are_there() {
             }
             assert_eq!(value("wsgi.input").0, "Input");
             assert_eq!(value("wsgi.errors").0, "Errors");
-            assert_eq!(shown.len(), sent.len() - 1 + 9, "{python}: {shown:?}");
+            assert_eq!(value("flupd.cancelled").0, "Cancelled");
+            assert_eq!(shown.len(), sent.len() - 1 + 10, "{python}: {shown:?}");
         }
         let (_, shown): Shown = serde_json::from_str(worker.get("/environ").text()).unwrap();
         assert_eq!(shown["wsgi.url_scheme"].1, "'http'");

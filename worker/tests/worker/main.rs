@@ -2,6 +2,7 @@
 //! by the test. The apps are in `tests/apps`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cancelled;
 mod environ;
 mod errors;
 mod failures;

@@ -261,7 +261,7 @@ impl Gateway {
     }
 
     pub fn cancel(&mut self, port: usize) {
-        self.ports[port].cancel();
+        self.ports[port].cancel(0);
     }
 
     /// One reply, as it comes.

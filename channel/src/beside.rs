@@ -1,0 +1,68 @@
+//! What other threads of a worker can do with a port.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::layout::{self, ThreadHead, WorkerHead};
+use crate::memory::Mapping;
+
+/// Stops a port from another thread.
+#[derive(Debug)]
+pub struct Stopper {
+    memory: Arc<Mapping>,
+    stopped: Arc<AtomicBool>,
+    thread: usize,
+}
+
+impl Stopper {
+    pub(crate) const fn new(memory: Arc<Mapping>, stopped: Arc<AtomicBool>, thread: usize) -> Self {
+        Self { memory, stopped, thread }
+    }
+
+    /// The thread takes no request any more: a waiting `Port::receive` returns
+    /// `Received::Closed`. The running one goes on; what is staged behind it
+    /// goes to another worker once the port is dropped.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.memory.at::<ThreadHead>(layout::thread(self.thread)).idle.0.wake();
+    }
+}
+
+/// A request that an app thread runs, as another thread sees it. It means
+/// nothing once the request has ended: the slot is another one's then.
+#[derive(Debug, Clone)]
+pub struct Running {
+    memory: Arc<Mapping>,
+    thread: usize,
+    slot: usize,
+}
+
+impl Running {
+    pub(crate) const fn new(memory: Arc<Mapping>, thread: usize, slot: usize) -> Self {
+        Self { memory, thread, slot }
+    }
+
+    /// Whether the gateway has said that nobody waits for the answer.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.memory.at::<ThreadHead>(layout::thread(self.thread)).slots[self.slot].is_cancelled()
+    }
+
+    /// Sleeps until some request of this worker is cancelled, somebody calls
+    /// [`Running::wake`], or `at_most` is over; not at all if there is `news`
+    /// already. One thread of a worker at a time.
+    pub fn sleep(&self, at_most: Duration, news: impl FnOnce() -> bool) {
+        let watcher = &self.memory.at::<WorkerHead>(0).watcher.0;
+        watcher.announce();
+        if !news() {
+            watcher.sleep(at_most);
+        }
+        watcher.retract();
+    }
+
+    /// Ends the sleep of the thread that watches, if there is one.
+    pub fn wake(&self) {
+        self.memory.at::<WorkerHead>(0).watcher.0.wake();
+    }
+}
