@@ -1,6 +1,7 @@
 //! The command line, as it is written. What it means is checked in
 //! [`crate::config`].
 
+pub mod logs;
 mod values;
 
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 
-use crate::observe::log::{LogFormat, LogLevel};
+use self::logs::LogArgs;
 
 /// The version and the build: commit, profile and compiler.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FLUPD_BUILD"), ")");
@@ -102,13 +103,9 @@ pub struct ServeArgs {
     #[arg(long, value_name = "NAME", help_heading = "App")]
     pub script_name: Option<String>,
 
-    /// How grave a message must be to be logged
-    #[arg(long, value_name = "L", value_enum, default_value = "info", help_heading = "Log")]
-    pub log_level: LogLevel,
-
-    /// Log lines for people or for machines
-    #[arg(long, value_name = "F", value_enum, default_value = "text", help_heading = "Log")]
-    pub log_format: LogFormat,
+    /// What is logged, and where
+    #[command(flatten)]
+    pub logs: LogArgs,
 
     /// Requests that may wait for a free app thread; one more is answered 503 [default: 1024]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=1_000_000), help_heading = "Limits")]

@@ -4,6 +4,7 @@ pub mod address;
 mod app;
 mod check;
 mod gateway;
+mod logs;
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use self::address::Address;
 pub use self::app::{AppConfig, AppId, AppLimits};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};
-use crate::observe::log::LogConfig;
+use crate::observe::logs::LogsConfig;
 
 /// All of one `flupd serve`.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub struct ServeConfig {
     /// Bounds on waiting.
     pub timeouts: Timeouts,
     /// How to log.
-    pub log: LogConfig,
+    pub logs: LogsConfig,
     /// The options of note that were not given, for the start log.
     pub defaults: Vec<&'static str>,
 }
@@ -42,7 +43,7 @@ impl ServeConfig {
             apps: self.apps.iter().map(AppConfig::gateway).collect(),
             limits: self.limits,
             timeouts: self.timeouts,
-            log: self.log,
+            log: self.logs.form,
         }
     }
 

@@ -65,11 +65,14 @@ pub struct ZygoteConfig {
 
 /// Tells a zygote to fork a worker. With it travel the worker's socket to the
 /// supervisor, its lifeline (a pipe's end: the worker is killed when the other
-/// one closes), and what [`crate::create`] made for it.
+/// one closes), its standard output and error if they are to be others than the
+/// zygote's, and what [`crate::create`] made for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fork {
     /// The worker's number, unique in the life of the supervisor.
     pub worker: u64,
+    /// Whether standard output and error of its own travel with this.
+    pub streams: bool,
 }
 
 /// What a zygote says.
@@ -250,8 +253,8 @@ mod tests {
         let bell = crate::bell().unwrap();
         let ends = crate::create(crate::MAX_THREADS, &bell).unwrap().worker;
         let mut fds: Vec<_> = ends.iter().map(AsFd::as_fd).collect();
-        fds.extend([bell.as_fd(), bell.as_fd()]);
-        let fork = Fork { worker: 7 };
+        fds.extend([(); 4].map(|()| bell.as_fd()));
+        let fork = Fork { worker: 7, streams: true };
         packet::send(&a, &serde_json::to_vec(&fork).unwrap(), &fds).unwrap();
         let (got, received) = receive_fork(&b).unwrap().unwrap();
         assert_eq!((got, received.len()), (fork, fds.len()));

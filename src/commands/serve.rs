@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use crate::cli::ServeArgs;
 use crate::config::ServeConfig;
-use crate::observe::log;
 use crate::supervisor;
 
 /// Exit status of a command line that can't be carried out.
@@ -19,11 +18,10 @@ pub fn run(args: ServeArgs) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    log::start(config.log);
     match supervisor::run(config) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            tracing::error!(error = %format_args!("{error:#}"), "flupd can't start");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

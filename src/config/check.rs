@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::address::{Address, AddressError};
+use super::logs::logs;
 use super::{
     AppConfig, AppId, AppLimits, Limits, Listen, Protocol, ServeConfig, SocketConfig, Timeouts,
 };
 use crate::cli::ServeArgs;
-use crate::observe::log::LogConfig;
 
 /// Where to listen if nothing is said.
 const DEFAULT_SOCKET: &str = "./flupd.sock";
@@ -134,7 +134,7 @@ impl TryFrom<ServeArgs> for ServeConfig {
                 write: args.write_timeout.unwrap_or(Timeouts::default().write),
                 keep: args.keep_timeout.unwrap_or(Timeouts::default().keep),
             },
-            log: LogConfig { level: args.log_level, format: args.log_format },
+            logs: logs(args.logs, &here),
             defaults,
         })
     }

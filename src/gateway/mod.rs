@@ -77,17 +77,24 @@ async fn serve(control: OwnedFd) -> anyhow::Result<()> {
         Some((other, _)) => bail!("the supervisor began with {other:?} and not a configuration"),
         None => return Ok(()),
     };
-    log::start(config.log);
+    let bell = fds.pop().context("the bell did not come with the configuration")?;
+    start_log(&config, &mut fds)?;
     if let Err(error) = schedule::batch() {
         debug!(%error, "the gateway is scheduled as any other process");
     }
-    let bell = fds.pop().context("the bell did not come with the configuration")?;
     let _bell = Bell::new(bell).context("the bell can't be watched")?;
     let mut gateway = Gateway::new(&config, control);
     gateway.front.listen(&config, fds)?;
     gateway.control.send(&FromGateway::Listening, &[]).await.context("the supervisor is gone")?;
     gateway.obey().await?;
     gateway.drain().await;
+    Ok(())
+}
+
+/// Starts to log to the supervisor, by the socket that came last.
+fn start_log(config: &GatewayConfig, fds: &mut Vec<OwnedFd>) -> anyhow::Result<()> {
+    let socket = fds.pop().context("the log did not come with the configuration")?;
+    log::start(config.log, log::Output::socket(socket));
     Ok(())
 }
 

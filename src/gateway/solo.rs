@@ -18,9 +18,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use super::front::Front;
-use super::{park, runtime};
+use super::{park, runtime, start_log};
 use crate::config::{AppId, GatewayConfig};
-use crate::observe::log;
 
 /// The one app there is.
 const APP_ID: AppId = AppId(0);
@@ -51,7 +50,7 @@ thread_local! {
 pub struct Solo {
     /// A `GatewayConfig` as JSON.
     pub config: String,
-    /// The listening sockets, in the order of the configuration.
+    /// The listening sockets, in the order of the configuration, and the log.
     pub listeners: Vec<OwnedFd>,
     /// The gateway's ends of the app's channel.
     pub ends: Vec<OwnedFd>,
@@ -75,10 +74,10 @@ pub fn run(solo: Solo, app: Box<dyn App>, ready: impl FnOnce()) -> anyhow::Resul
     done
 }
 
-async fn serve(solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
+async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     let config: GatewayConfig =
         serde_json::from_str(&solo.config).context("the configuration can't be read")?;
-    log::start(config.log);
+    start_log(&config, &mut solo.listeners)?;
     // Nobody is told of a broken worker: it is this process.
     let (reports, _nobody) = mpsc::unbounded_channel();
     let mut front = Front::new(&config, reports);

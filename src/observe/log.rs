@@ -1,7 +1,20 @@
-//! The log: one line a problem, with its facts as fields, on standard error.
+//! The log: one line a problem, with its facts as fields.
+
+mod journal;
+mod output;
+
+use std::io;
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
+
+pub use self::output::Output;
+use self::output::Outputs;
+
+/// The target of events that are not ours: what apps print. They are logged
+/// whatever the level.
+pub const OUTPUT: &str = "output";
 
 /// How much and in which form to log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +23,9 @@ pub struct LogConfig {
     pub level: LogLevel,
     /// Text or JSON.
     pub format: LogFormat,
+    /// Whether it goes straight to systemd's journal, which wants each line's
+    /// level in front and no time.
+    pub journal: bool,
 }
 
 /// How grave a message is.
@@ -36,8 +52,14 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging in this process.
-pub fn start(config: LogConfig) {
+/// Whether our standard error is connected to systemd's journal.
+#[must_use]
+pub fn stderr_is_the_journal() -> bool {
+    journal::is_behind(io::stderr())
+}
+
+/// Starts logging in this process, once in its life.
+pub fn start(config: LogConfig, output: Output) {
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -45,15 +67,16 @@ pub fn start(config: LogConfig) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
+    let filter = Targets::new().with_default(level).with_target(OUTPUT, LevelFilter::INFO);
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(false)
-        // A closed standard error must not end the process.
         .log_internal_errors(false)
-        .with_writer(std::io::stderr);
-    match config.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        .with_writer(Outputs { output, journal: config.journal });
+    let log = tracing_subscriber::registry().with(filter);
+    match (config.format, config.journal) {
+        (LogFormat::Text, false) => log.with(lines).init(),
+        (LogFormat::Text, true) => log.with(lines.without_time()).init(),
+        (LogFormat::Json, _) => log.with(lines.json().flatten_event(true)).init(),
     }
 }

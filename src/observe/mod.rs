@@ -1,3 +1,7 @@
 //! What flupd tells its administrator.
 
+pub mod collector;
+pub mod lines;
 pub mod log;
+pub mod logs;
+pub mod sink;

@@ -55,6 +55,8 @@ pub(super) enum Event {
     GatewayExited { cause: Cause },
     /// SIGTERM or SIGINT.
     Signal,
+    /// The log files were moved away: SIGUSR1.
+    ReopenLogs,
 }
 
 /// What to do, in order.
@@ -77,6 +79,8 @@ pub(super) enum Action {
     StopWorker(u64),
     /// Send the gateway a message.
     Tell(ToGateway),
+    /// Open the log files again.
+    ReopenLogs,
     /// Close the listening sockets and remove those we made.
     CloseListeners,
     /// Say something.
@@ -195,6 +199,7 @@ impl State {
             Event::GatewayListens => self.gateway_listens(now, &mut actions),
             Event::GatewayExited { cause } => self.gateway_exited(&cause, now, &mut actions),
             Event::Signal => self.signal(now, &mut actions),
+            Event::ReopenLogs => actions.push(Action::ReopenLogs),
         }
         self.announce(&mut actions);
         self.fill(now, &mut actions);

@@ -6,8 +6,12 @@ use thiserror::Error;
 
 use crate::config::ServeConfig;
 
-/// Descriptors that a process needs beside those of app threads.
+/// Descriptors that a process needs beside those of app threads and workers.
 const SPARE: u64 = 64;
+
+/// What the supervisor has of each worker: two sockets, a pidfd, two pipes, a
+/// lifeline. The gateway has one for each app thread.
+const PER_WORKER: u64 = 6;
 
 /// The limit on open files, as it was before we raised it.
 #[derive(Debug, Clone)]
@@ -18,10 +22,11 @@ pub(super) struct OpenFiles {
 /// The limit is too low for what is asked.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "{threads} app threads need {needed} open files, and this process may have {limit}; \
-     raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit) or ask for less"
+    "{workers} workers with {threads} app threads in all need {needed} open files, and this process \
+     may have {limit}; raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit) or ask for less"
 )]
 pub struct TooFewFiles {
+    workers: usize,
     threads: usize,
     needed: u64,
     limit: u64,
@@ -37,7 +42,9 @@ impl OpenFiles {
             Err(_) => before.current,
         };
         let threads = config.apps.iter().map(|app| app.workers.saturating_mul(app.threads));
-        check(threads.fold(0, usize::saturating_add), now)?;
+        let workers = config.apps.iter().map(|app| app.workers);
+        let sum = usize::saturating_add;
+        check(workers.fold(0, sum), threads.fold(0, sum), now)?;
         Ok(Self { before })
     }
 
@@ -48,10 +55,11 @@ impl OpenFiles {
     }
 }
 
-fn check(threads: usize, limit: Option<u64>) -> Result<(), TooFewFiles> {
-    let needed = (threads as u64).saturating_add(SPARE);
+fn check(workers: usize, threads: usize, limit: Option<u64>) -> Result<(), TooFewFiles> {
+    let supervisor = (workers as u64).saturating_mul(PER_WORKER);
+    let needed = supervisor.max(threads as u64).saturating_add(SPARE);
     match limit {
-        Some(limit) if limit < needed => Err(TooFewFiles { threads, needed, limit }),
+        Some(limit) if limit < needed => Err(TooFewFiles { workers, threads, needed, limit }),
         _ => Ok(()),
     }
 }
@@ -62,9 +70,11 @@ mod tests {
 
     #[test]
     fn too_many_threads_are_refused_with_the_number_needed() {
-        assert_eq!(check(16, Some(1024)), Ok(()));
-        assert_eq!(check(256_000, None), Ok(()));
-        let text = check(1000, Some(1024)).unwrap_err().to_string();
-        assert!(text.contains("1000 app threads need 1064 open files"), "{text}");
+        assert_eq!(check(4, 16, Some(1024)), Ok(()));
+        assert_eq!(check(1024, 256_000, None), Ok(()));
+        let text = check(10, 1000, Some(1024)).unwrap_err().to_string();
+        assert!(text.contains("1000 app threads in all need 1064 open files"), "{text}");
+        let text = check(200, 200, Some(1024)).unwrap_err().to_string();
+        assert!(text.contains("200 workers with 200 app threads in all need 1264"), "{text}");
     }
 }

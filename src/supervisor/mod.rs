@@ -15,6 +15,7 @@ mod notes;
 mod orphans;
 mod processes;
 mod program;
+mod signals;
 pub(crate) mod spawn;
 mod unix_socket;
 mod zygote;
@@ -27,7 +28,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use flupd_channel::packet;
 use flupd_channel::startup::{Task, send_task};
-use nix::sys::signal::SigSet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -37,30 +37,49 @@ use self::limits::OpenFiles;
 use self::listeners::Listeners;
 use self::processes::{Events, GatewayProcess, Process, watch_worker};
 use self::program::Program;
+use self::signals::{Held, Signals};
 use self::zygote::{ForkedWorker, ZygoteProcess};
 use crate::config::{AppConfig, AppId, ServeConfig};
 use crate::control::ToGateway;
+use crate::observe::collector::{GATEWAY, Origin};
+use crate::observe::logs::Logs;
 
 /// Events that wait for the loop; the tasks that watch wait with theirs.
 const EVENTS: usize = 256;
 
+/// The exit status of a flupd that can't start.
+const FAILURE: u8 = 1;
+
 /// How long killed processes may take to end.
 const BURIAL: Duration = Duration::from_secs(1);
 
-/// Runs until it is told to stop, and returns the exit status.
+/// Runs until it is told to stop, and returns the exit status. What keeps it from
+/// starting is logged: an address, the interpreter, our library or a limit.
 ///
 /// # Errors
-/// What keeps it from starting: an address, the interpreter, the worker library
-/// or a limit.
+/// When there is no log.
 pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
-    // A stop that comes before there are handlers waits for them, so that it
-    // leaves no socket behind.
-    let mut stops = SigSet::empty();
-    stops.add(nix::sys::signal::SIGTERM);
-    stops.add(nix::sys::signal::SIGINT);
-    stops.thread_block()?;
+    let held = signals::hold()?;
     // Before anything else is opened: see `Listeners::open`.
-    let listeners = Listeners::open(&config.listeners)?;
+    let listeners = Listeners::open(&config.listeners);
+    let logs = Logs::start(&config.logs).context("the log can't be written")?;
+    let status = listeners
+        .map_err(Into::into)
+        .and_then(|listeners| supervise(config, listeners, &logs, &held))
+        .unwrap_or_else(|error| {
+            tracing::error!(error = %format_args!("{error:#}"), "flupd can't start");
+            FAILURE
+        });
+    logs.finish();
+    Ok(status)
+}
+
+fn supervise(
+    config: ServeConfig,
+    listeners: Listeners,
+    logs: &Logs,
+    held: &Held,
+) -> anyhow::Result<u8> {
     let open_files = OpenFiles::raise(&config)?;
     let preload = config.apps.iter().any(|app| app.preload);
     if preload {
@@ -68,11 +87,10 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut signals = Signals::new().context("can't watch for signals")?;
-        stops.thread_unblock()?;
+        let mut signals = Signals::release(held).context("can't watch for signals")?;
         let programs = tokio::select! {
             found = programs(&config) => found?,
-            () = signals.next() => return Ok(0),
+            () = signals.stop() => return Ok(0),
         };
         start_log(&config, &listeners, programs.values());
         let plans = config.apps().map(|(id, app)| (GroupId::first(id), plan(app)));
@@ -89,6 +107,7 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
             workers: BTreeMap::new(),
             children: signal(SignalKind::child())?,
             events,
+            logs,
         };
         Ok(supervisor.serve(inbox, signals).await)
     })
@@ -149,7 +168,7 @@ fn start_log<'p>(
 }
 
 /// The state, and what it decides over.
-struct Supervisor {
+struct Supervisor<'l> {
     state: State,
     config: ServeConfig,
     /// What runs each generation of an app, and its zygote.
@@ -165,6 +184,7 @@ struct Supervisor {
     /// Comes when a child has ended, ours or an orphan.
     children: Signal,
     events: Events,
+    logs: &'l Logs,
 }
 
 /// A worker, by how it came to be.
@@ -175,7 +195,7 @@ enum Worker {
     Forked(ForkedWorker),
 }
 
-impl Supervisor {
+impl Supervisor<'_> {
     async fn serve(mut self, mut inbox: mpsc::Receiver<Event>, mut signals: Signals) -> u8 {
         let mut event = Event::Tick;
         loop {
@@ -186,7 +206,7 @@ impl Supervisor {
             let wake = self.state.wake_at().map(tokio::time::Instant::from_std);
             event = tokio::select! {
                 biased;
-                () = signals.next() => Event::Signal,
+                event = signals.next() => event,
                 Some(event) = inbox.recv() => event,
                 Some(()) = self.children.recv(), if self.preload => {
                     self.bury_orphans();
@@ -298,6 +318,7 @@ impl Supervisor {
                 };
                 self.tell(message, ends);
             }
+            Action::ReopenLogs => self.logs.reopen(),
             Action::CloseListeners => self.listeners = None,
             Action::Log(note) => note.write(None),
             Action::LogOf(group, note) => note.write(self.app_name(group.app)),
@@ -311,10 +332,12 @@ impl Supervisor {
         let sockets = listeners.duplicate()?;
         let config = self.config.gateway(listeners.configs().to_vec());
         let (ours, theirs) = packet::pair()?;
-        let child = spawn::gateway(theirs)?;
+        let streams = self.logs.capture(&Origin { process: GATEWAY, app: None, worker: None })?;
+        let child = spawn::gateway(theirs, streams)?;
         let gateway = GatewayProcess::watch(child, ours, self.events.clone())?;
         let bell = flupd_channel::bell()?;
         let mut fds = sockets;
+        fds.push(self.logs.for_gateway()?);
         fds.push(bell.try_clone()?);
         gateway.tell(ToGateway::Configure(config), fds);
         self.gateway = Some(gateway);
@@ -326,7 +349,8 @@ impl Supervisor {
         let program = self.programs.get_mut(&group).ok_or(io::ErrorKind::NotFound)?;
         let (ours, theirs) = packet::pair()?;
         send_task(&ours, &Task::Preload(program.zygote_config()), &[])?;
-        let child = program.spawn(theirs, &self.open_files)?;
+        let streams = self.logs.capture(&program.origin(None))?;
+        let child = program.spawn(theirs, &self.open_files, streams)?;
         program.zygote = Some(ZygoteProcess::watch(group, child, ours, self.events.clone())?);
         Ok(())
     }
@@ -343,14 +367,17 @@ impl Supervisor {
         if program.app.preload {
             let zygote = program.zygote.as_ref().ok_or(io::ErrorKind::NotConnected)?;
             // The gateway hears of it once it lives.
-            self.workers.insert(worker, Worker::Forked(zygote.fork(worker, ends)?));
+            let streams = self.logs.capture(&program.origin(Some(worker)))?;
+            let forked = zygote.fork(worker, ends, streams)?;
+            self.workers.insert(worker, Worker::Forked(forked));
             return Ok(());
         }
         let task = Task::Serve(program.worker_config(worker));
         let (ours, theirs) = packet::pair()?;
         let fds: Vec<_> = ends.worker.iter().map(AsFd::as_fd).collect();
         send_task(&ours, &task, &fds)?;
-        let child = program.spawn(theirs, &self.open_files)?;
+        let streams = self.logs.capture(&program.origin(Some(worker)))?;
+        let child = program.spawn(theirs, &self.open_files, streams)?;
         let process = watch_worker(worker, child, ours, self.events.clone())?;
         let started = ToGateway::WorkerStarted { app: group.app, worker, pid: process.pid() };
         self.workers.insert(worker, Worker::Started(process));
@@ -364,12 +391,14 @@ impl Supervisor {
         let gateway = self.config.gateway(listeners.configs().to_vec());
         let gateway = serde_json::to_string(&gateway)?;
         let task = Task::Solo { worker: program.worker_config(worker), gateway };
-        let sockets = listeners.duplicate()?;
+        let mut sockets = listeners.duplicate()?;
+        sockets.push(self.logs.for_gateway()?);
         let (ours, theirs) = packet::pair()?;
         let fds: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
         send_task(&ours, &task, &fds)?;
         let tell = ours.try_clone()?;
-        let child = program.spawn(theirs, &self.open_files)?;
+        let streams = self.logs.capture(&program.origin(Some(worker)))?;
+        let child = program.spawn(theirs, &self.open_files, streams)?;
         let process = watch_worker(worker, child, ours, self.events.clone())?;
         Ok(Worker::Solo(process, tell))
     }
@@ -406,28 +435,6 @@ impl Worker {
         match self {
             Self::Started(process) | Self::Solo(process, _) => process.kill(),
             Self::Forked(worker) => worker.kill(),
-        }
-    }
-}
-
-/// The signals that mean: stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
         }
     }
 }

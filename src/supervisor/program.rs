@@ -13,6 +13,8 @@ use super::limits::OpenFiles;
 use super::spawn;
 use super::zygote::ZygoteProcess;
 use crate::config::AppConfig;
+use crate::observe::collector::Origin;
+use crate::observe::logs::Streams;
 
 /// One generation of an app, ready to be started.
 #[derive(Debug)]
@@ -36,8 +38,20 @@ impl Program {
 
     /// Starts a process of it; what it is, its first message says, which waits
     /// at the other end of `socket`.
-    pub(super) fn spawn(&self, socket: OwnedFd, open_files: &OpenFiles) -> io::Result<Child> {
-        spawn::worker(&self.interpreter.executable, &self.library, socket, open_files.before())
+    pub(super) fn spawn(
+        &self,
+        socket: OwnedFd,
+        open_files: &OpenFiles,
+        streams: Option<Streams>,
+    ) -> io::Result<Child> {
+        let Self { interpreter, library, .. } = self;
+        spawn::worker(&interpreter.executable, library, socket, streams, open_files.before())
+    }
+
+    /// Whose output it is that a worker prints, or the zygote.
+    pub(super) fn origin(&self, worker: Option<u64>) -> Origin {
+        let process = if worker.is_some() { "worker" } else { "zygote" };
+        Origin { process, app: self.app.name.clone(), worker }
     }
 
     /// What a worker has to run.

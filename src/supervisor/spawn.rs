@@ -15,6 +15,8 @@ use rustix::process::{
 };
 use tokio::process::Child;
 
+use crate::observe::logs::Streams;
+
 /// The descriptor on which a child finds its socket to the supervisor.
 pub(crate) const SOCKET_FD: i32 = flupd_channel::startup::STATUS_FD;
 
@@ -32,11 +34,12 @@ const OURS: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_S
 
 /// Starts this very program as the gateway, also when its file has been
 /// replaced by a newer one.
-pub(super) fn gateway(control: OwnedFd) -> io::Result<Child> {
+pub(super) fn gateway(control: OwnedFd, streams: Option<Streams>) -> io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     // `ps` shows "flupd: gateway".
     command.arg0("flupd:").arg("gateway");
     bind_to_us(&mut command, control)?;
+    print_to(&mut command, streams);
     // SAFETY: `signal` only makes a system call, which is allowed between fork
     // and exec, and installs no handler.
     unsafe {
@@ -58,11 +61,13 @@ pub(super) fn worker(
     interpreter: &Path,
     library: &Path,
     status: OwnedFd,
+    streams: Option<Streams>,
     open_files: Rlimit,
 ) -> io::Result<Child> {
     let mut command = Command::new(interpreter);
     command.arg("-c").arg(BOOTSTRAP).arg(library);
     bind_to_us(&mut command, status)?;
+    print_to(&mut command, streams);
     // SAFETY: `setrlimit` only makes a system call.
     unsafe {
         command.pre_exec(move || Ok(setrlimit(Resource::Nofile, open_files)?));
@@ -114,6 +119,13 @@ fn bind_to_us(command: &mut Command, socket: OwnedFd) -> io::Result<()> {
         });
     }
     Ok(())
+}
+
+/// Where the child prints; `None`: where we do.
+fn print_to(command: &mut Command, streams: Option<Streams>) {
+    if let Some(Streams { stdout, stderr }) = streams {
+        command.stdout(stdout).stderr(stderr);
+    }
 }
 
 fn spawn(command: Command) -> io::Result<Child> {

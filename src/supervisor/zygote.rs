@@ -23,6 +23,7 @@ use super::decide::{Event, GroupId};
 use super::end::End;
 use super::processes::{Events, LAST_STEPS, Process, ended, said};
 use crate::control::PacketSocket;
+use crate::observe::logs::Streams;
 
 /// How many orders may wait for the zygote: each worker asks for one at a time.
 const QUEUE: usize = 1024;
@@ -120,7 +121,12 @@ impl ZygoteProcess {
 
     /// Has it fork a worker: what becomes of it is told by events. `ends` are
     /// the worker's and the gateway's.
-    pub(super) fn fork(&self, worker: u64, ends: flupd_channel::Ends) -> io::Result<ForkedWorker> {
+    pub(super) fn fork(
+        &self,
+        worker: u64,
+        ends: flupd_channel::Ends,
+        streams: Option<Streams>,
+    ) -> io::Result<ForkedWorker> {
         let (ours, theirs) = flupd_channel::packet::pair()?;
         let (end, lifeline) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let process = Arc::default();
@@ -132,10 +138,12 @@ impl ZygoteProcess {
             exited,
             events: self.events.clone(),
         };
+        let order = Fork { worker, streams: streams.is_some() };
         let mut fds = vec![theirs, end];
+        fds.extend(streams.into_iter().flat_map(|streams| [streams.stdout, streams.stderr]));
         fds.extend(ends.worker);
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, status);
-        self.queue.try_send((Fork { worker }, fds)).map_err(io::Error::other)?;
+        self.queue.try_send((order, fds)).map_err(io::Error::other)?;
         tokio::spawn(watched.run());
         Ok(ForkedWorker { process, lifeline: Some(lifeline), ends: ends.gateway })
     }

@@ -53,9 +53,22 @@ fn prepare(py: Python<'_>, path: &[PathBuf], here: &Path) -> PyResult<()> {
         search.insert(0, dir.as_os_str())?;
     }
     keep_calm_on_interrupt(py)?;
+    by_lines(py);
     // So that a crash in an extension module leaves its Python stack on stderr.
     let _ = py.import("faulthandler").and_then(|module| module.call_method0("enable"));
     Ok(())
+}
+
+/// What the app prints is seen at the end of each line, and not lost in a buffer
+/// should the process be killed. That is how standard error is anyway.
+fn by_lines(py: Python<'_>) {
+    let stdout = py.import("sys").and_then(|sys| sys.getattr("stdout"));
+    // Without a standard output there is nothing to do.
+    let _ = stdout.and_then(|stdout| {
+        let how = pyo3::types::PyDict::new(py);
+        how.set_item("line_buffering", true)?;
+        stdout.call_method("reconfigure", (), Some(&how))
+    });
 }
 
 /// Ctrl-C on a terminal reaches every process of flupd; the supervisor decides

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, setpgid, waitpid,
 };
+use rustix::stdio::{dup2_stderr, dup2_stdout};
 
 use crate::exchange::to_stderr;
 use crate::load::App;
@@ -207,10 +208,15 @@ fn born(
     app: App,
     config: &ZygoteConfig,
 ) -> io::Result<Newborn> {
-    if fds.len() < 2 {
+    let before_ends = if order.streams { 4 } else { 2 };
+    if fds.len() < before_ends {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a descriptor is missing"));
     }
-    let ends = fds.split_off(2);
+    let ends = fds.split_off(before_ends);
+    if let [stdout, stderr] = &fds.split_off(2)[..] {
+        dup2_stdout(stdout)?;
+        dup2_stderr(stderr)?;
+    }
     let (end, socket) = (fds.pop(), fds.pop());
     let (Some(end), Some(socket)) = (end, socket) else {
         return Err(io::ErrorKind::InvalidData.into());

@@ -38,6 +38,7 @@ pub fn command() -> Command {
 /// `flupd serve APP`, being put together.
 pub struct Serve {
     command: Command,
+    stderr: Option<OwnedFd>,
     dir: TempDir,
 }
 
@@ -48,7 +49,7 @@ impl Serve {
         let dir = temp_dir();
         let mut command = command();
         command.current_dir(dir.path()).args(["serve", app]);
-        Self { command, dir }
+        Self { command, stderr: None, dir }
     }
 
     /// Adds arguments.
@@ -66,6 +67,12 @@ impl Serve {
     /// Hands over a socket, or anything else, as file descriptor 0.
     pub fn stdin(mut self, stdin: OwnedFd) -> Self {
         self.command.stdin(stdin);
+        self
+    }
+
+    /// Hands over where standard error goes; otherwise it is [`Flupd::log`].
+    pub fn stderr(mut self, stderr: OwnedFd) -> Self {
+        self.stderr = Some(stderr);
         self
     }
 
@@ -113,7 +120,7 @@ impl Serve {
             }
         }
         let log = self.dir.path().join("flupd.log");
-        let process = Process::start("flupd", &mut self.command, log);
+        let process = Process::start_with("flupd", &mut self.command, log, self.stderr);
         Flupd { process, dir: self.dir }
     }
 

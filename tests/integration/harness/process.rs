@@ -1,6 +1,7 @@
 //! A child process that ends with its owner.
 
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -21,12 +22,23 @@ pub struct Process {
 impl Process {
     /// Starts `command`; what it writes to stdout and stderr goes to `log`.
     pub fn start(name: &'static str, command: &mut Command, log: PathBuf) -> Self {
+        Self::start_with(name, command, log, None)
+    }
+
+    /// The same with another place for stderr.
+    pub fn start_with(
+        name: &'static str,
+        command: &mut Command,
+        log: PathBuf,
+        stderr: Option<OwnedFd>,
+    ) -> Self {
         let output = File::create(&log).unwrap();
-        command.stdout(output.try_clone().unwrap()).stderr(output);
+        let stderr = stderr.unwrap_or_else(|| output.try_clone().unwrap().into());
+        command.stdout(output).stderr(stderr);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         // The command keeps its own copy of a socket handed over as stdin; a copy
         // held here would keep the socket open after the child's end.
-        command.stdin(Stdio::null());
+        command.stdin(Stdio::null()).stderr(Stdio::null());
         Self { name, child, log }
     }
 

@@ -93,7 +93,7 @@ impl Zygote {
         fds.extend(ends);
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         self.workers += 1;
-        let order = serde_json::to_vec(&Fork { worker: self.workers }).unwrap();
+        let order = serde_json::to_vec(&Fork { worker: self.workers, streams: false }).unwrap();
         packet::send(self.socket.as_ref().unwrap(), &order, &borrowed).unwrap();
         Order { gateway, status, lifeline }
     }

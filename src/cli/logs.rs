@@ -1,0 +1,36 @@
+//! The options about logs, as they are written.
+
+use clap::Args;
+
+use crate::observe::log::{LogFormat, LogLevel};
+
+/// What is logged, and where.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Log")]
+pub struct LogArgs {
+    /// Where the log goes: a file, or - for standard error [default: -]
+    #[arg(long, value_name = "PATH")]
+    pub log: Option<String>,
+
+    /// How grave a message must be to be logged
+    #[arg(long, value_name = "L", value_enum, default_value = "info")]
+    pub log_level: LogLevel,
+
+    /// Log lines for people or for machines
+    #[arg(long, value_name = "F", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// Whether what apps print to standard output and standard error becomes lines of the log; off:
+    /// it goes to flupd's own as it is
+    #[arg(long, value_name = "on|off", value_enum, default_value = "on")]
+    pub capture_output: Capture,
+}
+
+/// Whether the output of apps is captured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Capture {
+    /// It becomes lines of the log.
+    On,
+    /// It goes where flupd's own would.
+    Off,
+}

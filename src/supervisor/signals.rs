@@ -1,0 +1,67 @@
+//! The signals by which an administrator, or an init system, tells the supervisor
+//! what to do.
+
+use std::io;
+
+use nix::sys::signal::{SIGINT, SIGTERM, SIGUSR1, SigSet};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::decide::Event;
+
+/// Has our signals wait until there is someone to take them: one that comes at
+/// the very start shall not leave a socket behind.
+///
+/// # Errors
+/// What `pthread_sigmask(3)` reports.
+pub(super) fn hold() -> io::Result<Held> {
+    let held: SigSet = [SIGTERM, SIGINT, SIGUSR1].into_iter().collect();
+    held.thread_block()?;
+    Ok(Held(held))
+}
+
+/// The signals that wait.
+pub(super) struct Held(SigSet);
+
+/// Takes signals.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    user_1: Signal,
+}
+
+impl Signals {
+    /// Takes signals from now on, also those that have waited.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub(super) fn release(held: &Held) -> io::Result<Self> {
+        let signals = Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            user_1: signal(SignalKind::user_defined1())?,
+        };
+        held.0.thread_unblock()?;
+        Ok(signals)
+    }
+
+    /// Waits for the next one that means something.
+    pub(super) async fn next(&mut self) -> Event {
+        let user_1 = &mut self.user_1;
+        tokio::select! {
+            () = stopped(&mut self.terminate, &mut self.interrupt) => Event::Signal,
+            _ = user_1.recv() => Event::ReopenLogs,
+        }
+    }
+
+    /// Waits for one that means: stop. Others wait.
+    pub(super) async fn stop(&mut self) {
+        stopped(&mut self.terminate, &mut self.interrupt).await;
+    }
+}
+
+async fn stopped(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
