@@ -2,7 +2,6 @@
 //! [`crate::config`].
 
 pub mod logs;
-mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, value_parser};
 
 use self::logs::LogArgs;
+use crate::config::{QUEUE, THREADS, WORKERS, values};
 
 /// The version and the build: commit, profile and compiler.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FLUPD_BUILD"), ")");
@@ -45,7 +45,13 @@ pub enum Command {
 pub struct ServeArgs {
     /// The app: `module:callable`, `module:factory()`, `package.wsgi`, `path/to/file.py[:name]` or
     /// a `.wsgi` file. Without a name, `application` or `app` is taken
-    pub app: String,
+    #[arg(required_unless_present = "config")]
+    pub app: Option<String>,
+
+    /// Read everything from this file instead, which can have several apps: see
+    /// docs/configuration.md
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    pub config: Option<PathBuf>,
 
     /// Listen for FastCGI; may be repeated [default: unix:./flupd.sock if no address is given]
     #[arg(long, value_name = "ADDR", help_heading = "Addresses")]
@@ -68,11 +74,11 @@ pub struct ServeArgs {
     pub socket_group: Option<String>,
 
     /// The number of worker processes [default: one per core]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(WORKERS))]
     pub workers: Option<u16>,
 
     /// The number of app threads in each worker [default: 4]
-    #[arg(long, value_name = "T", value_parser = value_parser!(u16).range(1..=240))]
+    #[arg(long, value_name = "T", value_parser = value_parser!(u16).range(THREADS))]
     pub threads: Option<u16>,
 
     /// Import the app once, in a process that then forks the workers: they start in a millisecond
@@ -108,7 +114,7 @@ pub struct ServeArgs {
     pub logs: LogArgs,
 
     /// Requests that may wait for a free app thread; one more is answered 503 [default: 1024]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=1_000_000), help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(QUEUE), help_heading = "Limits")]
     pub queue: Option<u32>,
 
     /// The longest request body, in bytes or with K, M, G; a longer one is answered 413

@@ -3,15 +3,22 @@
 pub mod address;
 mod app;
 mod check;
+mod command_line;
+mod file;
 mod gateway;
 mod logs;
+mod mistake;
+mod source;
+pub mod values;
+mod written;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use self::address::Address;
-pub use self::app::{AppConfig, AppId, AppLimits};
+pub use self::app::{AppConfig, AppId, AppLimits, Environment};
+pub use self::check::{QUEUE, THREADS, WORKERS};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};
 use crate::observe::logs::LogsConfig;
 
@@ -30,8 +37,6 @@ pub struct ServeConfig {
     pub timeouts: Timeouts,
     /// How to log.
     pub logs: LogsConfig,
-    /// The options of note that were not given, for the start log.
-    pub defaults: Vec<&'static str>,
 }
 
 impl ServeConfig {
@@ -76,6 +81,8 @@ pub struct Listen {
     pub socket: SocketConfig,
     /// The apps whose requests come in here.
     pub apps: Vec<AppId>,
+    /// Whether nobody asked for it by name.
+    pub default: bool,
 }
 
 /// Mode and ownership of unix sockets that flupd makes.

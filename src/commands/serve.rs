@@ -11,7 +11,7 @@ const USAGE: u8 = 2;
 
 /// Runs until a signal; says on standard error or in the log what went wrong.
 pub fn run(args: ServeArgs) -> ExitCode {
-    let config = match ServeConfig::try_from(args) {
+    let config = match ServeConfig::read(args) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("error: {error}");

@@ -1,5 +1,6 @@
 //! One app: what runs it, how much of it there is, and which requests are its own.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -19,12 +20,15 @@ pub struct AppConfig {
     pub name: Option<String>,
     /// The app as the user named it: `module:callable`.
     pub app: String,
-    /// The interpreter or virtualenv that was asked for.
+    /// The interpreter or virtualenv that was asked for: absolute, or the name of
+    /// a command.
     pub python: Option<PathBuf>,
     /// The directory to enter before the import, absolute.
     pub chdir: Option<PathBuf>,
     /// Directories to put in front of `sys.path`, absolute.
     pub path: Vec<PathBuf>,
+    /// Its environment variables.
+    pub environment: Environment,
     /// How many worker processes.
     pub workers: usize,
     /// How many app threads in each.
@@ -44,6 +48,17 @@ pub struct AppConfig {
     pub script_name: Option<String>,
     /// Bounds on its requests.
     pub limits: AppLimits,
+    /// The keys of note that were not given, for the start log.
+    pub defaults: Vec<&'static str>,
+}
+
+/// The environment variables of an app.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// Which ones of flupd's own it has; none: all.
+    pub inherit: Option<Vec<String>>,
+    /// Those that are set besides, or instead.
+    pub set: BTreeMap<String, String>,
 }
 
 impl AppConfig {

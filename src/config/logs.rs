@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use crate::cli::logs::{Capture, LogArgs};
-use crate::observe::log::{self, LogConfig};
+use super::check::value;
+use super::written::Written;
+use crate::observe::log::{self, LogConfig, LogFormat, LogLevel};
 use crate::observe::logs::LogsConfig;
 use crate::observe::sink::Target;
 
-/// Checks what was asked for; a relative path begins at `here`.
-pub(super) fn logs(args: LogArgs, here: &Path) -> LogsConfig {
-    let log = match args.log.as_deref() {
+/// What was asked for; a relative path begins at `base`.
+pub(super) fn logs(written: &Written, base: &Path) -> LogsConfig {
+    let log = match value(&written.log).map(String::as_str) {
         None | Some("-") => Target::Stderr,
-        Some(path) => Target::File(here.join(path)),
+        Some(path) => Target::File(base.join(path)),
     };
     let journal = log == Target::Stderr && log::stderr_is_the_journal();
-    LogsConfig {
-        form: LogConfig { level: args.log_level, format: args.log_format, journal },
-        log,
-        capture: args.capture_output == Capture::On,
-    }
+    let level = value(&written.log_level).copied().unwrap_or(LogLevel::Info);
+    let format = value(&written.log_format).copied().unwrap_or(LogFormat::Text);
+    let capture = value(&written.capture_output).copied().unwrap_or(true);
+    LogsConfig { form: LogConfig { level, format, journal }, log, capture }
 }

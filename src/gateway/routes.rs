@@ -83,7 +83,7 @@ impl Routes {
         let found = routes.iter().find(|route| route.host.is(&host) && route.has_below(&path));
         found.cloned().ok_or_else(|| {
             let (host, path) = (String::from_utf8_lossy(&host), String::from_utf8_lossy(&path));
-            Refusal::not_found(format!("no app has the host {host:?} and the path {path:?}"))
+            Refusal::not_found(format!("no app has the host {host} and the path {path}"))
         })
     }
 }

@@ -30,6 +30,7 @@ pub struct LogConfig {
 
 /// How grave a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Something failed.
     Error,
@@ -45,6 +46,7 @@ pub enum LogLevel {
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people: time, level, message, `field=value`.
     Text,

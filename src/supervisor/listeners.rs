@@ -242,6 +242,7 @@ mod tests {
             address: text.parse().unwrap(),
             socket: SocketConfig { mode: 0o660, owner: None, group: None },
             apps: vec![AppId(0)],
+            default: false,
         };
         Listeners::open(&addresses.iter().map(listen).collect::<Vec<_>>())
     }

@@ -142,10 +142,13 @@ fn start_log<'p>(
         .map(|listener| format!("{} {}", listener.protocol, listener.address))
         .collect();
     let (version, pid) = (crate::cli::VERSION, std::process::id());
-    let (listen, defaults) = (addresses.join(", "), config.defaults.join(", "));
+    let listen = addresses.join(", ");
+    let socket = config.listeners.iter().any(|listen| listen.default).then_some("fastcgi");
     let mut programs = programs.peekable();
     if programs.peek().is_some_and(|program| program.app.name.is_none()) {
         programs.for_each(|program| {
+            let defaults: Vec<_> =
+                socket.into_iter().chain(program.app.defaults.iter().copied()).collect();
             tracing::info!(
                 version,
                 pid,
@@ -157,7 +160,7 @@ fn start_log<'p>(
                 threads = program.app.threads,
                 preload = program.app.preload,
                 solo = program.app.solo,
-                defaults,
+                defaults = defaults.join(", "),
                 "starting"
             );
         });

@@ -44,8 +44,9 @@ impl Program {
         open_files: &OpenFiles,
         streams: Option<Streams>,
     ) -> io::Result<Child> {
-        let Self { interpreter, library, .. } = self;
-        spawn::worker(&interpreter.executable, library, socket, streams, open_files.before())
+        let python = &self.interpreter.executable;
+        let environment = &self.app.environment;
+        spawn::worker(python, &self.library, socket, environment, streams, open_files.before())
     }
 
     /// Whose output it is that a worker prints, or the zygote.
@@ -91,6 +92,7 @@ impl Program {
             threads = self.app.threads,
             preload = self.app.preload,
             solo = self.app.solo,
+            defaults = self.app.defaults.join(", "),
             "starting app"
         );
     }

@@ -15,6 +15,7 @@ use rustix::process::{
 };
 use tokio::process::Child;
 
+use crate::config::Environment;
 use crate::observe::logs::Streams;
 
 /// The descriptor on which a child finds its socket to the supervisor.
@@ -61,10 +62,12 @@ pub(super) fn worker(
     interpreter: &Path,
     library: &Path,
     status: OwnedFd,
+    environment: &Environment,
     streams: Option<Streams>,
     open_files: Rlimit,
 ) -> io::Result<Child> {
     let mut command = Command::new(interpreter);
+    set_environment(&mut command, environment);
     command.arg("-c").arg(BOOTSTRAP).arg(library);
     bind_to_us(&mut command, status)?;
     print_to(&mut command, streams);
@@ -73,6 +76,15 @@ pub(super) fn worker(
         command.pre_exec(move || Ok(setrlimit(Resource::Nofile, open_files)?));
     }
     spawn(command)
+}
+
+fn set_environment(command: &mut Command, environment: &Environment) {
+    if let Some(names) = &environment.inherit {
+        command.env_clear();
+        let inherited = names.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        command.envs(inherited);
+    }
+    command.envs(&environment.set);
 }
 
 /// Where a library of ours is: beside this program, where packages put it, or

@@ -13,6 +13,7 @@ mod harness;
 mod apache;
 mod app_loading;
 mod cancelled;
+mod configuration;
 mod crashes;
 mod frameworks;
 mod interpreters;

@@ -43,6 +43,11 @@ impl Example {
         self.replace("/srv/mysite", path.to_str().unwrap())
     }
 
+    /// A change that only this test makes.
+    pub fn with(self, old: &str, new: &str) -> Self {
+        self.replace(old, new)
+    }
+
     /// Takes the `#` off a directive that stands commented out.
     pub fn uncomment(self, directive: &str) -> Self {
         self.replace(&format!("#{directive}"), directive)

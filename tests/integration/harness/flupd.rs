@@ -52,6 +52,18 @@ impl Serve {
         Self { command, stderr: None, dir }
     }
 
+    /// Serves what this configuration file says; `DIR` in it is the directory in
+    /// which the file stands. Nothing is added to it.
+    pub fn config(text: &str) -> Self {
+        let dir = temp_dir();
+        let text = text.replace("DIR", dir.path().to_str().unwrap());
+        fs::write(dir.path().join("flupd.toml"), text).unwrap();
+        let mut command = command();
+        // Relative paths are meant from the file, wherever flupd is started.
+        command.arg("serve").arg("--config").arg(dir.path().join("flupd.toml"));
+        Self { command, dir, stderr: None }
+    }
+
     /// Adds arguments.
     pub fn args<A: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.command.args(args);
@@ -79,6 +91,14 @@ impl Serve {
     /// The directory in which it will run, which lives as long as flupd does.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Starts it, and returns when [`Flupd::socket`] accepts connections.
+    pub fn on_its_socket(self) -> Flupd {
+        let address = format!("unix:{}/app.sock", self.dir().display());
+        let mut flupd = self.start();
+        flupd.wait_until_accepting(&address);
+        flupd
     }
 
     /// Starts it on the FastCGI socket [`Flupd::socket`], and returns when that
@@ -112,7 +132,10 @@ impl Serve {
 
     /// Starts it and returns at once.
     pub fn start(mut self) -> Flupd {
-        for (option, few) in [("--workers", "1"), ("--threads", "2")] {
+        let whole = self.command.get_args().any(|given| given == "--config");
+        for (option, few) in
+            [("--workers", "1"), ("--threads", "2")].into_iter().skip_while(|_| whole)
+        {
             let given = |other| self.command.get_args().any(|given| given == other);
             let alone = option == "--threads" && given("--solo");
             if !given(option) && !alone {

@@ -97,7 +97,10 @@ impl Request {
     /// The head as it goes out.
     pub fn head(&self, to: SocketAddr) -> String {
         let Self { method, target, .. } = self;
-        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
+        let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
+        if !self.headers.iter().any(|(name, _)| name == "Host") {
+            head += &format!("Host: {to}\r\n");
+        }
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
         }

@@ -1,0 +1,83 @@
+//! The command line as a configuration: the short form of a file with one app.
+
+use std::path::PathBuf;
+
+use toml::Spanned;
+
+use super::values::{Mode, Seconds, Size, SomeSeconds, Texts, Workers};
+use super::written::{Given, Written, WrittenApp, WrittenListen};
+use crate::cli::ServeArgs;
+use crate::cli::logs::Capture;
+
+/// It has no place in a text.
+fn plain<T>(value: T) -> Spanned<T> {
+    Spanned::new(0..0, value)
+}
+
+fn given<T, U>(value: Option<T>, into: impl FnOnce(T) -> U) -> Given<U> {
+    value.map(into).map(plain)
+}
+
+fn same<T>(value: T) -> T {
+    value
+}
+
+/// A flag says yes or nothing.
+fn flag(set: bool) -> Given<bool> {
+    set.then(|| plain(true))
+}
+
+fn texts(paths: Vec<PathBuf>) -> Given<Texts> {
+    let texts: Vec<_> = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    (!texts.is_empty()).then(|| plain(Texts(texts)))
+}
+
+impl From<ServeArgs> for Written {
+    fn from(args: ServeArgs) -> Self {
+        let socket = WrittenListen {
+            mode: given(args.socket_mode, Mode),
+            owner: given(args.socket_owner, same),
+            group: given(args.socket_group, same),
+            ..WrittenListen::default()
+        };
+        let fastcgi = args
+            .fastcgi
+            .into_iter()
+            .map(|address| WrittenListen { fastcgi: Some(plain(address)), ..socket.clone() });
+        let scgi = args
+            .scgi
+            .into_iter()
+            .map(|address| WrittenListen { scgi: Some(plain(address)), ..socket.clone() });
+        let mut listen: Vec<_> = fastcgi.chain(scgi).map(plain).collect();
+        if listen.is_empty() {
+            listen.push(plain(socket));
+        }
+        let app = WrittenApp {
+            app: given(args.app, same),
+            python: given(args.python, same),
+            chdir: given(args.chdir, same),
+            path: texts(args.path),
+            workers: given(args.workers, |workers| Workers(i64::from(workers))),
+            threads: given(args.threads, i64::from),
+            preload: flag(args.preload),
+            solo: flag(args.solo),
+            script_name: given(args.script_name, same),
+            queue: given(args.queue, i64::from),
+            max_body: given(args.max_body, Size),
+            max_params: given(args.max_params, Size),
+            ..WrittenApp::default()
+        };
+        Self {
+            graceful_timeout: given(args.graceful_timeout, Seconds),
+            read_timeout: given(args.read_timeout, SomeSeconds),
+            write_timeout: given(args.write_timeout, SomeSeconds),
+            keep_timeout: given(args.keep_timeout, SomeSeconds),
+            log: given(args.logs.log, same),
+            log_level: Some(plain(args.logs.log_level)),
+            log_format: Some(plain(args.logs.log_format)),
+            capture_output: Some(plain(args.logs.capture_output == Capture::On)),
+            listen,
+            apps: [(plain(String::new()), plain(app))].into(),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What a file says, and every mistake that it can have.
+
+use super::super::ServeConfig;
+use super::super::check::Check;
+use super::*;
+use crate::config::{AppId, Protocol};
+use crate::observe::log::{LogFormat, LogLevel};
+use crate::observe::sink::Target;
+
+/// A room with an app's directory, and what a file there says.
+struct Room(tempfile::TempDir);
+
+impl Room {
+    fn new() -> Self {
+        let room = tempfile::tempdir().unwrap();
+        for name in ["lib", "venv"] {
+            std::fs::create_dir(room.path().join(name)).unwrap();
+        }
+        Self(room)
+    }
+
+    fn read(&self, text: &str) -> Result<ServeConfig, String> {
+        let path = self.0.path().join("flupd.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = read(&path).and_then(|(written, source)| Check::new(&source)?.all(&written));
+        config.map_err(|error| {
+            let text = error.to_string();
+            text.replace(&format!("{}/", self.0.path().display()), "")
+        })
+    }
+}
+
+const SHOP: &str = "[apps.shop]\napp = \"shop.wsgi\"\n";
+
+#[test]
+fn every_key_is_read() {
+    let room = Room::new();
+    let config = room
+        .read(
+            r#"
+            graceful-timeout = 5
+            read-timeout = 1.5
+            write-timeout = "2"
+            keep-timeout = 3
+            log = "flupd.log"
+            log-level = "warn"
+            capture-output = false
+            log-format = "json"
+
+            [[listen]]
+            fastcgi = "unix:run/app.sock"
+            mode = 0o600
+            owner = "root"
+            group = "0"
+
+            [[listen]]
+            scgi = "127.0.0.1:4000"
+            apps = ["blog"]
+
+            [apps.shop]
+            app = "shop.wsgi"
+            python = "venv"
+            chdir = "."
+            path = "lib"
+            env = { DEBUG = "1", EMPTY = "" }
+            inherit-env = ["PATH"]
+            workers = 3
+            threads = 1
+            preload = true
+            host = ["Shop.Example.org.", "*.shop.example.org"]
+            prefix = "/shop/"
+            script-name = "/"
+            queue = 10
+            max-body = "2M"
+            max-params = 2097152
+
+            [apps.blog]
+            app = "blog:app"
+            "#,
+        )
+        .unwrap();
+    let here = room.0.path();
+    assert_eq!(config.graceful_timeout.as_secs(), 5);
+    assert_eq!(config.timeouts.read.as_millis(), 1500);
+    assert_eq!((config.timeouts.write.as_secs(), config.timeouts.keep.as_secs()), (2, 3));
+    assert_eq!(
+        (config.logs.form.level, config.logs.form.format),
+        (LogLevel::Warn, LogFormat::Json)
+    );
+    assert_eq!(
+        (config.logs.log, config.logs.capture),
+        (Target::File(here.join("flupd.log")), false)
+    );
+    // In the order of their names.
+    let [blog, shop] = &*config.apps else { panic!("{:?}", config.apps) };
+    let [unix, tcp] = &*config.listeners else { panic!("{:?}", config.listeners) };
+    assert_eq!(unix.address.to_string(), format!("unix:{}/run/app.sock", here.display()));
+    assert_eq!((unix.protocol, unix.socket.mode), (Protocol::Fastcgi, 0o600));
+    assert_eq!(unix.socket.owner.as_deref(), Some("root"));
+    assert_eq!(unix.socket.group.as_deref(), Some("0"));
+    assert_eq!((tcp.protocol, &*tcp.apps), (Protocol::Scgi, &[AppId(0)][..]));
+    // The blog has a listener of its own, so the shop has the other one.
+    assert_eq!(unix.apps, [AppId(1)]);
+    assert_eq!((blog.name.as_deref(), &*blog.app), (Some("blog"), "blog:app"));
+    assert_eq!(blog.chdir.as_deref(), Some(here));
+    assert_eq!(blog.defaults, ["workers", "threads", "python"]);
+    assert_eq!(shop.python.as_deref(), Some(&*here.join("./venv")));
+    assert_eq!(shop.path, [here.join("./lib")]);
+    assert_eq!(shop.environment.inherit.as_deref(), Some(&["PATH".to_owned()][..]));
+    assert_eq!(shop.environment.set.get("DEBUG").map(String::as_str), Some("1"));
+    assert_eq!((shop.workers, shop.threads, shop.preload, shop.solo), (3, 1, true, false));
+    assert_eq!(shop.hosts, ["shop.example.org", "*.shop.example.org"]);
+    assert_eq!(
+        (&*shop.prefixes, shop.script_name.as_deref()),
+        (&["/shop".to_owned()][..], Some(""))
+    );
+    let limits = shop.limits;
+    assert_eq!((limits.queue, limits.body, limits.params), (10, 2 << 20, 2 << 20));
+}
+
+#[test]
+fn a_file_with_an_app_is_enough() {
+    let room = Room::new();
+    let config = room.read(SHOP).unwrap();
+    let [listen] = &*config.listeners else { panic!("{:?}", config.listeners) };
+    let socket = format!("unix:{}/flupd.sock", room.0.path().display());
+    assert_eq!((listen.address.to_string(), listen.default), (socket, true));
+}
+
+#[test]
+fn every_mistake_says_where_it_stands() {
+    let long = format!("/{}", "a".repeat(107));
+    let too_long = format!("[[listen]]\nscgi = \"{long}\"\n{SHOP}");
+    let many: String = (0..257).map(|at| format!("[apps.a{at}]\napp = \"a\"\n")).collect();
+    let sockets: String = (0..65).map(|at| format!("[[listen]]\nscgi = \"fd:{at}\"\n")).collect();
+    let large = format!("{SHOP}script-name = \"/{}\"\n", "a".repeat(70_000));
+    let shop = |line: &str| format!("{SHOP}{line}\n");
+    let listen = |lines: &str| format!("[[listen]]\n{lines}\n{SHOP}");
+    let two = |one: &str, other: &str| {
+        format!("[apps.a]\napp = \"a\"\n{one}\n[apps.b]\napp = \"b\"\n{other}\n")
+    };
+    #[rustfmt::skip]
+    let table: &[(String, &str)] = &[
+        // The form.
+        ("[apps.shop".into(), "flupd.toml:1:11: unclosed table, expected `]`"),
+        (shop("workers = "), "flupd.toml:3:11: workers: string values must be quoted, expected literal string"),
+        (shop("app = \"x\""), "flupd.toml:3:1: duplicate key"),
+        // Names.
+        (shop("wokers = 2"), "flupd.toml:3:1: there is no key wokers here; did you mean workers?"),
+        (shop("max_body = 2"), "flupd.toml:3:1: there is no key max_body here; did you mean max-body?"),
+        (shop("directory = \"x\""), "flupd.toml:3:1: there is no key directory here; did you mean chdir?"),
+        (listen("address = \"x\""), "flupd.toml:2:1: there is no key address here; there are fastcgi, scgi, mode, owner, group, apps"),
+        ("listne = 1\n".into(), "flupd.toml:1:1: there is no key listne here; did you mean listen?"),
+        (format!("log-level = \"inof\"\n{SHOP}"), "flupd.toml:1:13: log-level \"inof\": this is none of error, warn, info, debug, trace; did you mean info?"),
+        // Kinds.
+        (shop("threads = \"4\""), "flupd.toml:3:11: threads: invalid type: string \"4\", expected i64"),
+        (shop("workers = { min = 1 }"), "flupd.toml:3:11: workers: workers that come and go are not there yet; write a number"),
+        (shop("workers = \"two\""), "flupd.toml:3:11: workers: invalid type: string \"two\", expected a number of workers"),
+        (shop("preload = 1"), "flupd.toml:3:11: preload: invalid type: integer `1`, expected a boolean"),
+        (shop("host = 1"), "flupd.toml:3:8: host: invalid type: integer `1`, expected a text in quotes, or a list of them"),
+        (shop("inherit-env = \"PATH\""), "flupd.toml:3:15: inherit-env: invalid type: string \"PATH\", expected true, false or a list of names"),
+        (shop("max-body = \"1T\""), "flupd.toml:3:12: max-body: write a number of bytes, or one with K, M or G: 256K"),
+        (format!("read-timeout = 0\n{SHOP}"), "flupd.toml:1:16: read-timeout: write more than 0 seconds"),
+        (format!("keep-timeout = \"soon\"\n{SHOP}"), "flupd.toml:1:16: keep-timeout: write a number of seconds: 30, or 0.5"),
+        (listen("scgi = \"fd:0\"\nmode = \"rw\""), "flupd.toml:3:8: mode: write a mode in octal digits, at most 0777: 0660"),
+        (listen("scgi = \"/a\"\nmode = 660"), "flupd.toml:3:8: mode: write a mode in octal digits, at most 0777: 0660"),
+        // Apps.
+        (String::new(), "flupd.toml:1:1: no app is configured; write a section such as [apps.shop] with app = \"shop.wsgi\""),
+        (many, "flupd.toml:1:1: 257 apps are configured; at most 256 can be"),
+        ("[apps.\"a b\"]\napp = \"x\"\n".into(), "flupd.toml:1:7: \"a b\": the name of an app is made of letters, digits, - and _"),
+        ("[apps.shop]\n".into(), "flupd.toml:1:1: app is missing; name the app, such as app = \"shop.wsgi\""),
+        ("[apps.shop]\napp = \"\"\n".into(), "flupd.toml:2:7: app is empty; name the app, such as module:callable"),
+        ("[apps.shop]\napp = \"a\\u0000\"\n".into(), "flupd.toml:2:7: app holds a NUL byte; remove it"),
+        (shop("workers = 0"), "flupd.toml:3:11: workers 0: write a number from 1 to 1024"),
+        (shop("threads = 241"), "flupd.toml:3:11: threads 241: write a number from 1 to 240"),
+        (shop("queue = -1"), "flupd.toml:3:9: queue -1: write a number from 0 to 1000000"),
+        (shop("chdir = \"no\""), "flupd.toml:3:9: chdir no: No such file or directory (os error 2)"),
+        (shop("path = [\"lib\", \"flupd.toml\"]"), "flupd.toml:3:8: path flupd.toml: not a directory"),
+        (shop("solo = true\npreload = true"), "flupd.toml:3:8: solo can't be used with preload; solo workers import the app one by one"),
+        (shop("solo = true\nthreads = 1"), "flupd.toml:3:8: solo can't be used with threads; a solo worker has one thread"),
+        (two("solo = true", "prefix = \"/b\""), "flupd.toml:3:8: solo is for a flupd with one app, and this one has several; run it alone in another flupd"),
+        (shop("script-name = \"shop\""), "flupd.toml:3:15: script-name \"shop\": a mount point begins with a slash, such as /shop; write / for the root"),
+        (shop("prefix = [\"/a\", \"b\"]"), "flupd.toml:3:10: prefix \"b\": a mount point begins with a slash, such as /shop; write / for the root"),
+        (shop("prefix = []"), "flupd.toml:3:10: prefix is empty; name a path, or leave the key out"),
+        (shop("host = []"), "flupd.toml:3:8: host is empty; name a host, or leave the key out"),
+        (shop("host = \"a:80\""), "flupd.toml:3:8: host \"a:80\": a host is a name without port, such as example.org, or *.example.org"),
+        (shop("env = { \"A=B\" = \"x\" }"), "flupd.toml:3:7: env \"A=B\": a variable's name is not empty and has no = and no NUL byte in it"),
+        (shop("env = { A = \"\\u0000\" }"), "flupd.toml:3:7: env holds a NUL byte; remove it"),
+        (shop("inherit-env = [\"\"]"), "flupd.toml:3:15: inherit-env \"\": a variable's name is not empty and has no = and no NUL byte in it"),
+        (shop("max-params = \"1023K\""), "flupd.toml:3:14: max-params 1047552: the limit on params is at least 1M and at most 1G"),
+        (shop("max-body = \"9999999999G\""), "flupd.toml:3:12: max-body 10737418238926258176: a body has at most 8388608G"),
+        (large, "flupd.toml:1:1: all apps and listeners together are too long, they may have 64 KiB; run two flupd"),
+        // Listeners.
+        (listen("fastcgi = \"9000\""), "flupd.toml:2:11: fastcgi \"9000\": not an address; write unix:/path, HOST:PORT, [V6]:PORT, fd:N or systemd"),
+        (too_long, "flupd.toml:2:8: scgi \"LONG\": a unix socket's path has at most 107 bytes, this one has 108; use a shorter one"),
+        (listen("mode = 0o600"), "flupd.toml:1:1: a listener has either fastcgi = ADDR or scgi = ADDR; write one section for each address"),
+        (listen("fastcgi = \"fd:0\"\nscgi = \"fd:1\""), "flupd.toml:1:1: a listener has either fastcgi = ADDR or scgi = ADDR; write one section for each address"),
+        (listen("fastcgi = \"fd:0\"\ngroup = \"x\""), "flupd.toml:3:9: group is only for unix sockets that flupd makes; remove it"),
+        (listen("fastcgi = \"/a\"\nowner = \"\""), "flupd.toml:3:9: owner is empty; name a user"),
+        (listen("fastcgi = \"fd:0\"\n[[listen]]\nscgi = \"fd:0\""), "flupd.toml:4:8: scgi fd:0: this address is given twice; each address can speak one protocol"),
+        (sockets + SHOP, "flupd.toml:1:1: 65 addresses are given; at most 64 can be"),
+        (listen("fastcgi = \"fd:0\"\napps = [\"shpo\"]"), "flupd.toml:3:9: apps \"shpo\": there is no app of this name; did you mean shop?"),
+        (listen("fastcgi = \"fd:0\"\napps = []"), "flupd.toml:1:1: no app is left for this listener; name some in its apps"),
+        (format!("[[listen]]\nfastcgi = \"fd:0\"\napps = [\"a\"]\n{}", two("", "")), "flupd.toml:7:1: no listener is for this app; all listeners name others in their apps"),
+        (two("", ""), "flupd.toml:4:1: apps.b has the same requests as the app a (any host, any path) behind unix:flupd.sock; give them different host or prefix, or a listener of their own"),
+        (two("host = [\"x\", \"y\"]\nprefix = \"/p\"", "host = \"Y\"\nprefix = \"/p/\""), "flupd.toml:5:1: apps.b has the same requests as the app a (y, /p) behind unix:flupd.sock; give them different host or prefix, or a listener of their own"),
+    ];
+    let room = Room::new();
+    for (text, expected) in table {
+        let error = room.read(text).unwrap_err().replace(&long, "LONG");
+        assert_eq!(&error, expected, "{text:.400}");
+    }
+    let error = read(Path::new("/no/such.toml")).unwrap_err().to_string();
+    assert_eq!(error, "/no/such.toml: No such file or directory (os error 2)");
+}
+
+/// The keys that a section can have, as serde has them.
+fn keys<T: serde::de::DeserializeOwned>() -> Vec<String> {
+    let error = toml::from_str::<T>("\"?\" = 0").err().unwrap();
+    let all = error.message().split('`').skip(3).step_by(2);
+    all.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_is_documented_and_every_documented_key_exists() {
+    let text = include_str!("../../../docs/configuration.md");
+    let mut documented = std::collections::BTreeMap::<&str, Vec<String>>::new();
+    let mut section = "";
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            section = title;
+        }
+        if let Some(key) = line.strip_prefix("| `").and_then(|rest| rest.split('`').next()) {
+            documented.entry(section).or_default().push(key.to_owned());
+        }
+    }
+    let sections = [
+        ("For all", keys::<Written>()),
+        ("Listeners: `[[listen]]`", keys::<crate::config::written::WrittenListen>()),
+        ("Apps: `[apps.NAME]`", keys::<crate::config::written::WrittenApp>()),
+    ];
+    for (title, mut keys) in sections {
+        let mut told = documented.remove(title).unwrap_or_default();
+        told.sort();
+        keys.sort();
+        assert_eq!(told, keys, "{title}");
+    }
+    assert!(documented.is_empty(), "{documented:?}");
+}

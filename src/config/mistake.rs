@@ -1,0 +1,154 @@
+//! What can be wrong with a configuration. The texts follow the name of the key.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::address::{Address, AddressError};
+use super::check::{MAX_APPS, MAX_LISTENERS};
+
+/// What is wrong, and what to do.
+#[derive(Debug, Error)]
+pub enum Mistake {
+    /// The file can't be read.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// It is no TOML, or a value is of another kind.
+    #[error("{0}")]
+    Syntax(String),
+    /// A key that does not exist.
+    #[error("there is no key {key} here{hint}")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// What may have been meant.
+        hint: String,
+    },
+    /// A word that is none of those that can stand there.
+    #[error("{word:?}: this is none of {all}{hint}")]
+    UnknownWord {
+        /// The word.
+        word: String,
+        /// Those that can.
+        all: String,
+        /// What may have been meant.
+        hint: String,
+    },
+    /// A key that must be there.
+    #[error("{0} is missing; {1}")]
+    Missing(&'static str, &'static str),
+    /// There is no app.
+    #[error("no app is configured; write a section such as [apps.shop] with app = \"shop.wsgi\"")]
+    NoApps,
+    /// There are too many apps.
+    #[error("{0} apps are configured; at most {MAX_APPS} can be")]
+    Apps(usize),
+    /// The name of an app.
+    #[error("{0:?}: the name of an app is made of letters, digits, - and _")]
+    AppName(String),
+    /// An address that is none.
+    #[error("{text:?}: {error}")]
+    Address {
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        error: AddressError,
+    },
+    /// The same address twice.
+    #[error("{0}: this address is given twice; each address can speak one protocol")]
+    Twice(Address),
+    /// More addresses than sockets that can be passed.
+    #[error("{0} addresses are given; at most {MAX_LISTENERS} can be")]
+    Listeners(usize),
+    /// A listener with both protocols, or with none.
+    #[error(
+        "a listener has either fastcgi = ADDR or scgi = ADDR; write one section for each address"
+    )]
+    OneProtocol,
+    /// A key of unix sockets elsewhere.
+    #[error("is only for unix sockets that flupd makes; remove it")]
+    NotUnix,
+    /// A listener for an app that is not there.
+    #[error("{name:?}: there is no app of this name{hint}")]
+    NoSuchApp {
+        /// The name.
+        name: String,
+        /// What may have been meant.
+        hint: String,
+    },
+    /// An app whose requests come in nowhere.
+    #[error("no listener is for this app; all listeners name others in their apps")]
+    Unreachable,
+    /// A listener that nobody hears.
+    #[error("no app is left for this listener; name some in its apps")]
+    Deaf,
+    /// Two apps for the same requests.
+    #[error(
+        "has the same requests as the app {other} ({what}) behind {address}; give them different \
+         host or prefix, or a listener of their own"
+    )]
+    SameRequests {
+        /// The other app.
+        other: String,
+        /// Host and path.
+        what: String,
+        /// The listener.
+        address: Address,
+    },
+    /// A value is empty.
+    #[error("is empty; {0}")]
+    Empty(&'static str),
+    /// Text that can't go into a path or a param.
+    #[error("holds a NUL byte; remove it")]
+    NulByte,
+    /// A number out of its range.
+    #[error("{value}: write a number from {least} to {most}")]
+    Range {
+        /// What was written.
+        value: i64,
+        /// The least that can be.
+        least: i64,
+        /// The most that can be.
+        most: i64,
+    },
+    /// A directory that can't be used.
+    #[error("{}: {error}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// A path of URLs that is none.
+    #[error("{0:?}: a mount point begins with a slash, such as /shop; write / for the root")]
+    MountPoint(String),
+    /// A host name that is none.
+    #[error("{0:?}: a host is a name without port, such as example.org, or *.example.org")]
+    Host(String),
+    /// The name of an environment variable.
+    #[error("{0:?}: a variable's name is not empty and has no = and no NUL byte in it")]
+    Variable(String),
+    /// `max-params` out of its range.
+    #[error("{0}: the limit on params is at least 1M and at most 1G")]
+    Params(u64),
+    /// `max-body` over what an offset in a file can be.
+    #[error("{0}: a body has at most 8388608G")]
+    Body(u64),
+    /// Two keys that exclude each other.
+    #[error("can't be used with {0}; {1}")]
+    Conflict(&'static str, &'static str),
+    /// Solo mode for one of several apps.
+    #[error("is for a flupd with one app, and this one has several; run it alone in another flupd")]
+    SoloOfSeveral,
+    /// More than the message to the gateway holds.
+    #[error("all apps and listeners together are too long, they may have 64 KiB; run two flupd")]
+    TooLarge,
+    /// The current directory has gone.
+    #[error("the current directory can't be read: {0}; enter one that exists")]
+    CurrentDirectory(std::io::Error),
+}
