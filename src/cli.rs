@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, value_parser};
 
 use self::logs::LogArgs;
+use crate::config::Role;
 use crate::config::{QUEUE, THREADS, WORKERS, values};
 
 /// The version and the build: commit, profile and compiler.
@@ -72,6 +73,11 @@ pub struct ServeArgs {
     /// Their group, by name or number [default: the group that starts flupd]
     #[arg(long, value_name = "GROUP", help_heading = "Addresses")]
     pub socket_group: Option<String>,
+
+    /// What web servers may ask for over FastCGI; may be repeated. Other roles are refused
+    /// [default: responder]
+    #[arg(long, value_name = "ROLE", value_enum, help_heading = "Addresses")]
+    pub role: Vec<Role>,
 
     /// The number of worker processes [default: one per core]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(WORKERS))]
@@ -154,7 +160,7 @@ pub struct ServeArgs {
   18  an answer that was cut
   22  an answer with a status of 400 or above
   23  standard output can't be written
-  26  a file of -d can't be read
+  26  a file of -d or --file can't be read
   28  no whole answer in time")]
 pub struct RequestArgs {
     /// The server's address.
@@ -167,6 +173,14 @@ pub struct RequestArgs {
     /// Speak SCGI instead of FastCGI
     #[arg(long)]
     pub scgi: bool,
+
+    /// The FastCGI role that is asked for
+    #[arg(long, value_name = "ROLE", value_enum, default_value_t, conflicts_with = "scgi")]
+    pub role: Role,
+
+    /// The file that a Filter works on
+    #[arg(long, value_name = "PATH", required_if_eq("role", "filter"))]
+    pub file: Option<PathBuf>,
 
     /// Show the status line and the headers before the body
     #[arg(short, long)]

@@ -8,6 +8,7 @@ mod file;
 mod gateway;
 mod logs;
 mod mistake;
+mod role;
 mod source;
 pub mod values;
 mod written;
@@ -20,6 +21,7 @@ use self::address::Address;
 pub use self::app::{AppConfig, AppId, AppLimits, Environment};
 pub use self::check::{QUEUE, THREADS, WORKERS};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};
+pub use self::role::Role;
 use crate::observe::logs::LogsConfig;
 
 /// All of one `flupd serve`.
@@ -83,6 +85,8 @@ pub struct Listen {
     pub apps: Vec<AppId>,
     /// Whether nobody asked for it by name.
     pub default: bool,
+    /// What web servers may ask for over FastCGI.
+    pub roles: Vec<Role>,
 }
 
 /// Mode and ownership of unix sockets that flupd makes.

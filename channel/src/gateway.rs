@@ -10,20 +10,20 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-use bytes::BytesMut;
 use cgi::Params;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::net::UnixStream;
 
 pub use crate::bell::Bell;
 pub use crate::buffer::{Lease, Shelf};
-use crate::frame::{Kind, MORE};
 use crate::layout::{self, AREA, SLOTS, ThreadHead, WorkerHead};
-use crate::memory::{Mapping, Window};
+use crate::memory::Mapping;
+use crate::replies::State;
+pub use crate::replies::{Payload, Replies, Reply, Taken};
 use crate::ring::Reader;
-use crate::slot::{BODY_FILE, PARAMS_FILE, Parts, Slot};
+use crate::slot::{BODY_FILE, DATA_FILE, PARAMS_FILE, Parts, Slot};
 use crate::sync::Ordering;
-use crate::{ChannelError, LogLevel, Outcome, request};
+use crate::{Role, request};
 
 /// The body of a request, whole.
 #[derive(Debug)]
@@ -51,6 +51,16 @@ impl Body {
             Self::Shared(lease) => lease.len() as u64,
             Self::File { length, .. } => *length,
         }
+    }
+
+    /// A descriptor to pass it on by; none if it is empty.
+    fn file(&self) -> io::Result<Option<File>> {
+        Ok(match self {
+            Self::Memory(bytes) if bytes.is_empty() => None,
+            Self::Memory(bytes) => Some(in_memory_file(bytes)?),
+            Self::Shared(lease) => Some(lease.file()?),
+            Self::File { file, .. } => Some(file.try_clone()?),
+        })
     }
 }
 
@@ -152,24 +162,15 @@ impl Memory {
 /// The gateway's end of one app thread.
 #[derive(Debug)]
 pub struct Port {
-    mapping: Rc<Mapping>,
+    pub(crate) mapping: Rc<Mapping>,
     thread: usize,
     /// Carries descriptors; its end says that the worker has gone.
     socket: Rc<UnixStream>,
-    ring: Reader,
+    pub(crate) ring: Reader,
     /// The slot of the request whose answer comes next.
     front: usize,
     staged: usize,
     state: State,
-}
-
-/// Where the answer of the request in front stands:
-/// Asked → (first head) → Heading → (last head) → Answering → (end) → Asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Asked,
-    Heading,
-    Answering,
 }
 
 impl Port {
@@ -185,14 +186,29 @@ impl Port {
         self.staged < SLOTS
     }
 
-    /// Stages a request behind those that are there. The thread sees it when it
-    /// is done with them, or after [`Port::wake`].
+    /// Stages a request for a Responder behind those that are there. The thread
+    /// sees it when it is done with them, or after [`Port::wake`].
+    ///
+    /// # Errors
+    /// As of [`Port::stage_as`].
+    pub fn stage(&mut self, params: &Params, body: &Body) -> io::Result<()> {
+        self.stage_as(Role::Responder, params, body, None)
+    }
+
+    /// As [`Port::stage`], for any role. With a Filter's `data` the request is
+    /// [`Size::Large`].
     ///
     /// # Errors
     /// `InvalidInput` when there is no room, or when a [`Size::Large`] request
     /// would stand behind another; otherwise what the operating system reports.
-    pub fn stage(&mut self, params: &Params, body: &Body) -> io::Result<()> {
-        let large = size(params, body) == Size::Large;
+    pub fn stage_as(
+        &mut self,
+        role: Role,
+        params: &Params,
+        body: &Body,
+        data: Option<&Body>,
+    ) -> io::Result<()> {
+        let large = data.is_some() || size(params, body) == Size::Large;
         if !self.has_room() || large && self.staged > 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the slot is taken"));
         }
@@ -200,7 +216,14 @@ impl Port {
         let area = layout::area(self.thread, slot);
         let mut encoded = Vec::with_capacity(2048);
         request::encode(params, &mut encoded);
-        let mut parts = Parts { place: 0, params: encoded.len(), body: body.length() };
+        let (body_length, data_length) = (body.length(), data.map_or(0, Body::length));
+        let mut parts = Parts {
+            role: role as u32,
+            place: 0,
+            params: encoded.len(),
+            body: body_length,
+            data: data_length,
+        };
         if large {
             let mut files = Vec::new();
             if encoded.len() <= AREA {
@@ -209,19 +232,10 @@ impl Port {
                 parts.place |= PARAMS_FILE;
                 files.push(in_memory_file(&encoded)?);
             }
-            match body {
-                Body::Memory(bytes) if bytes.is_empty() => {}
-                Body::Memory(bytes) => {
-                    parts.place |= BODY_FILE;
-                    files.push(in_memory_file(bytes)?);
-                }
-                Body::Shared(lease) => {
-                    parts.place |= BODY_FILE;
-                    files.push(lease.file()?);
-                }
-                Body::File { file, .. } => {
-                    parts.place |= BODY_FILE;
-                    files.push(file.try_clone()?);
+            for (part, place) in [(Some(body), BODY_FILE), (data, DATA_FILE)] {
+                if let Some(file) = part.map_or(Ok(None), Body::file)? {
+                    parts.place |= place;
+                    files.push(file);
                 }
             }
             self.send(&files)?;
@@ -277,23 +291,23 @@ impl Port {
     /// What has arrived of the answer of the request in front.
     #[must_use]
     pub const fn replies(&self) -> Replies<'_> {
-        Replies { port: self, ahead: 0, state: self.state, ended: false }
+        Replies::new(self, self.state)
     }
 
     /// Gives what was read back to the worker.
     pub fn consume(&mut self, taken: Taken) {
-        if taken.size == 0 {
+        if taken.is_empty() {
             return;
         }
-        self.state = taken.state;
+        self.state = taken.state();
         let mapping = Rc::clone(&self.mapping);
         let head = mapping.at::<ThreadHead>(layout::thread(self.thread));
-        if taken.ended {
+        if taken.ended() {
             self.slot(self.front).free();
             self.front = (self.front + 1) % SLOTS;
             self.staged -= 1;
         }
-        if self.ring.consume(head, taken.size) {
+        if self.ring.consume(head, taken.size()) {
             head.blocked.0.wake();
         }
     }
@@ -305,7 +319,7 @@ impl Port {
         async move { drop(socket.readable().await) }
     }
 
-    fn head(&self) -> &ThreadHead {
+    pub(crate) fn head(&self) -> &ThreadHead {
         self.mapping.at(layout::thread(self.thread))
     }
 
@@ -318,7 +332,7 @@ impl Port {
             return Ok(());
         }
         let fds: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&fds));
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -334,165 +348,4 @@ fn in_memory_file(bytes: &[u8]) -> io::Result<File> {
     file.write_all(bytes)?;
     io::Seek::rewind(&mut file)?;
     Ok(file)
-}
-
-/// A piece of an answer, still in shared memory.
-#[derive(Debug, Clone, Copy)]
-pub enum Reply<'p> {
-    /// A part of the CGI response head, or all of it.
-    Head {
-        /// The text.
-        text: Payload<'p>,
-        /// Whether the head is complete with this.
-        last: bool,
-    },
-    /// A part of the body.
-    Body(Payload<'p>),
-    /// Text for the web server's error log, whole lines.
-    Stderr(Payload<'p>),
-    /// A line for flupd's own log.
-    Log(LogLevel, Payload<'p>),
-    /// The answer is finished.
-    End(Outcome),
-}
-
-/// The bytes of a reply: one run, or two where the ring goes around.
-#[derive(Debug, Clone, Copy)]
-pub struct Payload<'p>(pub [Window<'p>; 2]);
-
-impl<'p> Payload<'p> {
-    /// How many bytes.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.0[0].len() + self.0[1].len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The first `count` bytes and the rest.
-    #[must_use]
-    pub fn split_at(self, count: usize) -> (Self, Self) {
-        let [first, second] = self.0;
-        let (a, b) = first.split_at(count);
-        let (c, d) = second.split_at(count.saturating_sub(first.len()));
-        (Self([a, c]), if b.is_empty() { Self([d, b]) } else { Self([b, d]) })
-    }
-
-    /// Appends a copy.
-    pub fn append_to(self, out: &mut BytesMut) {
-        self.0.into_iter().for_each(|window| window.append_to(out));
-    }
-
-    /// A private copy as text, what is not UTF-8 replaced.
-    #[must_use]
-    pub fn to_text(self) -> String {
-        let mut copy = BytesMut::new();
-        self.append_to(&mut copy);
-        String::from_utf8_lossy(&copy).into_owned()
-    }
-}
-
-/// Looks through what has arrived, without giving it back yet.
-#[derive(Debug)]
-pub struct Replies<'p> {
-    port: &'p Port,
-    ahead: usize,
-    state: State,
-    ended: bool,
-}
-
-/// How much of a port's replies was taken.
-#[derive(Debug, Clone, Copy)]
-#[must_use = "pass it to Port::consume"]
-pub struct Taken {
-    size: usize,
-    state: State,
-    ended: bool,
-}
-
-impl Taken {
-    /// Whether there was nothing.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.size == 0
-    }
-
-    /// Whether the answer has ended.
-    #[must_use]
-    pub const fn ended(&self) -> bool {
-        self.ended
-    }
-}
-
-impl<'p> Replies<'p> {
-    /// The next reply; `None` when no more has arrived, and after the end.
-    ///
-    /// # Errors
-    /// [`ChannelError::Broken`] when the worker wrote what the protocol does not
-    /// allow.
-    pub fn look(&mut self) -> Result<Option<Reply<'p>>, ChannelError> {
-        loop {
-            if self.ended {
-                return Ok(None);
-            }
-            let (mapping, head) = (&self.port.mapping, self.port.head());
-            let Some(frame) = self.port.ring.peek(mapping, head, self.ahead)? else {
-                return Ok(None);
-            };
-            let (payload, detail) = (Payload(frame.payload), frame.header.detail);
-            if self.port.staged == 0 && frame.header.kind != Kind::Pad {
-                return Err(ChannelError::Broken("a reply without a request"));
-            }
-            let reply = match frame.header.kind {
-                Kind::Pad => None,
-                Kind::Head => Some(Reply::Head { text: payload, last: detail != MORE }),
-                Kind::Body => Some(Reply::Body(payload)),
-                Kind::Stderr => Some(Reply::Stderr(payload)),
-                Kind::Log => Some(Reply::Log(
-                    LogLevel::from_byte(detail).ok_or(ChannelError::Broken("unknown log level"))?,
-                    payload,
-                )),
-                Kind::End => Some(Reply::End(
-                    Outcome::from_byte(detail).ok_or(ChannelError::Broken("unknown outcome"))?,
-                )),
-            };
-            self.state = self.state.after(reply.as_ref())?;
-            self.ended = matches!(reply, Some(Reply::End(_)));
-            self.ahead += frame.size;
-            if let Some(reply) = reply {
-                return Ok(Some(reply));
-            }
-        }
-    }
-
-    /// How much was looked through.
-    pub const fn taken(&self) -> Taken {
-        Taken { size: self.ahead, state: self.state, ended: self.ended }
-    }
-}
-
-impl State {
-    /// The state after a reply, or the rule that it breaks.
-    const fn after(self, reply: Option<&Reply<'_>>) -> Result<Self, ChannelError> {
-        match (self, reply) {
-            (Self::Asked | Self::Heading, Some(Reply::Head { last, .. })) => {
-                Ok(if *last { Self::Answering } else { Self::Heading })
-            }
-            (Self::Answering, Some(Reply::Head { .. })) => {
-                Err(ChannelError::Broken("a second head"))
-            }
-            (Self::Asked | Self::Heading, Some(Reply::Body(_))) => {
-                Err(ChannelError::Broken("a body before its head"))
-            }
-            (Self::Heading, Some(Reply::End(_))) => {
-                Err(ChannelError::Broken("an end inside a head"))
-            }
-            (_, Some(Reply::End(_))) => Ok(Self::Asked),
-            (same, _) => Ok(same),
-        }
-    }
 }

@@ -16,6 +16,7 @@
 //! violation makes the port [`ChannelError::Broken`].
 
 mod beside;
+mod claimed;
 mod error;
 mod frame;
 mod futex;
@@ -24,6 +25,7 @@ mod memory;
 pub mod packet;
 mod request;
 mod ring;
+mod role;
 mod sleeper;
 mod slot;
 pub mod startup;
@@ -36,6 +38,8 @@ mod bell;
 mod buffer;
 #[cfg(feature = "gateway")]
 pub mod gateway;
+#[cfg(feature = "gateway")]
+mod replies;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -44,6 +48,7 @@ pub use error::ChannelError;
 pub use frame::{LogLevel, Outcome};
 pub use layout::MAX_THREADS;
 pub use memory::Window;
+pub use role::Role;
 
 /// The descriptors of one worker.
 #[derive(Debug)]

@@ -19,6 +19,8 @@ const RUNNING: u32 = 2;
 pub(crate) const PARAMS_FILE: u32 = 1;
 /// The body travels as a descriptor.
 pub(crate) const BODY_FILE: u32 = 2;
+/// A Filter's file travels as a descriptor.
+pub(crate) const DATA_FILE: u32 = 4;
 
 /// One staged request; its params and body stand in the slot's area. The
 /// default, all zero, is free.
@@ -29,18 +31,24 @@ pub(crate) struct Slot {
     place: AtomicU32,
     params: AtomicU32,
     cancelled: AtomicU32,
+    role: AtomicU32,
     body: AtomicU64,
+    data: AtomicU64,
 }
 
 /// Where a request's parts are, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parts {
-    /// [`PARAMS_FILE`] and [`BODY_FILE`], or 0.
+    /// The role, as it travels.
+    pub(crate) role: u32,
+    /// [`PARAMS_FILE`], [`BODY_FILE`] and [`DATA_FILE`], or 0.
     pub(crate) place: u32,
     /// The length of the encoded params in bytes.
     pub(crate) params: usize,
     /// The length of the body in bytes.
     pub(crate) body: u64,
+    /// The length of a Filter's file in bytes.
+    pub(crate) data: u64,
 }
 
 impl Slot {
@@ -49,6 +57,8 @@ impl Slot {
         self.place.store(parts.place, Ordering::Relaxed);
         self.params.store(u32::try_from(parts.params).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.body.store(parts.body, Ordering::Relaxed);
+        self.role.store(parts.role, Ordering::Relaxed);
+        self.data.store(parts.data, Ordering::Relaxed);
         self.cancelled.store(0, Ordering::Relaxed);
         self.state.store(REQUEST, Ordering::Release);
     }
@@ -87,6 +97,8 @@ impl Slot {
             place: self.place.load(Ordering::Relaxed),
             params: self.params.load(Ordering::Relaxed) as usize,
             body: self.body.load(Ordering::Relaxed),
+            role: self.role.load(Ordering::Relaxed),
+            data: self.data.load(Ordering::Relaxed),
         })
     }
 

@@ -4,26 +4,23 @@
 //! interpreter attached.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, IoSliceMut, Read};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
 
 pub use crate::beside::{Running, Stopper};
+use crate::claimed::Claimed;
+pub use crate::claimed::{Body, Request};
 use crate::frame::{Kind, MAX_REPLY, MORE};
 use crate::futex::Slept;
 use crate::layout::{self, SLOTS, ThreadHead, WorkerHead};
 use crate::memory::Mapping;
-use crate::packet::take_fds;
 pub use crate::request::{EncodedParams, Pair};
 use crate::ring::Writer;
-use crate::slot::{BODY_FILE, PARAMS_FILE, Parts};
 use crate::{ChannelError, LogLevel, Outcome};
 
 /// How long a thread sleeps before it looks whether the gateway still lives. A
@@ -40,30 +37,6 @@ const LEAST: usize = 4 * 1024;
 
 /// The longest log text, in bytes.
 const MAX_LOG: usize = 60 * 1024;
-
-/// One assembled request.
-#[derive(Debug)]
-pub struct Request {
-    /// The environ's byte strings, already normalised.
-    pub params: EncodedParams,
-    /// The whole request body.
-    pub body: Body,
-}
-
-/// A request body, complete before the worker sees it.
-#[derive(Debug)]
-pub enum Body {
-    /// In memory; often empty.
-    Memory(Vec<u8>),
-    /// In an unnamed file, from offset 0.
-    File {
-        /// The open file. Other processes have it open, too, and share its
-        /// offset: it is read by position.
-        file: File,
-        /// Its length in bytes.
-        length: u64,
-    },
-}
 
 /// What [`Port::receive`] has to say.
 #[derive(Debug)]
@@ -207,7 +180,14 @@ impl Port {
         let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
         let Some(parts) = head.slots[self.slot].claim() else { return Ok(None) };
         self.fresh = true;
-        self.request(parts, std::mem::take(params)).map(Some)
+        let claimed = Claimed {
+            memory: &self.memory,
+            area: layout::area(self.thread, self.slot),
+            parts,
+            socket: &self.socket,
+            fds: &mut self.fds,
+        };
+        claimed.read(std::mem::take(params)).map(Some)
     }
 
     /// Whether [`Port::end`] would not have to wait.
@@ -221,68 +201,6 @@ impl Port {
     pub fn inline(mut self, pump: fn(Pump)) -> Self {
         self.pump = Some(pump);
         self
-    }
-
-    fn request(
-        &mut self,
-        parts: Parts,
-        mut params: EncodedParams,
-    ) -> Result<Request, ChannelError> {
-        let area = layout::area(self.thread, self.slot);
-        let in_area = if parts.place & PARAMS_FILE != 0 {
-            let file = File::from(self.descriptor()?);
-            params.refill(|encoded| {
-                encoded.reserve(parts.params.min(1 << 24));
-                file.take(parts.params as u64).read_to_end(encoded)?;
-                Ok(())
-            })?;
-            0
-        } else {
-            params.refill(|encoded| self.copy(area, 0, parts.params, encoded))?;
-            parts.params
-        };
-        let body = if parts.place & BODY_FILE != 0 {
-            Body::File { file: File::from(self.descriptor()?), length: parts.body }
-        } else {
-            let length = usize::try_from(parts.body).unwrap_or(usize::MAX);
-            let mut body = Vec::new();
-            self.copy(area, in_area, length, &mut body)?;
-            Body::Memory(body)
-        };
-        Ok(Request { params, body })
-    }
-
-    /// Appends a copy of a part of the request area.
-    fn copy(
-        &self,
-        area: usize,
-        at: usize,
-        length: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), ChannelError> {
-        if at.checked_add(length).is_none_or(|end| end > layout::AREA) {
-            return Err(ChannelError::Broken("a request is longer than its area"));
-        }
-        self.memory.window(area + at, length).append_to_vec(out);
-        Ok(())
-    }
-
-    /// The next descriptor that was sent. It was sent before the request was
-    /// staged, so this does not wait.
-    fn descriptor(&mut self) -> Result<OwnedFd, ChannelError> {
-        while self.fds.is_empty() {
-            let mut byte = [0; 16];
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-            let into = &mut [IoSliceMut::new(&mut byte)];
-            match recvmsg(&self.socket, into, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
-                Ok(got) if got.bytes == 0 => return Err(ChannelError::Closed),
-                Ok(_) => self.fds.extend(take_fds(&mut ancillary)),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        self.fds.pop_front().ok_or(ChannelError::Broken("a file is missing"))
     }
 
     /// Whether the client has gone, or the gateway, so that nobody needs the

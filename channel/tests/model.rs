@@ -23,7 +23,7 @@ use sleeper::Sleeper;
 use slot::{Parts, Slot};
 use sync::{AtomicU64, Ordering};
 
-const PARTS: Parts = Parts { place: 0, params: 3, body: 4 };
+const PARTS: Parts = Parts { role: 0, place: 0, params: 3, body: 4, data: 0 };
 
 /// A slot with its area, whose accesses the checker watches for races.
 #[derive(Default)]

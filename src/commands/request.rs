@@ -6,13 +6,14 @@ mod connection;
 mod params;
 
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Instant, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use cgi::Params;
 use fastcgi_server::client::{Decoder, Event, Outcome};
-use fastcgi_server::{ProtocolStatus, Role, client as fastcgi};
+use fastcgi_server::{ProtocolStatus, client as fastcgi};
 use scgi_server::client as scgi;
 use thiserror::Error;
 
@@ -20,6 +21,7 @@ use self::answer::{Answer, Ending};
 use self::connection::Connection;
 use self::params::{ParamsError, params};
 use crate::cli::RequestArgs;
+use crate::config::Role;
 use crate::config::address::{Address, AddressError};
 
 /// The request id that web servers use who send one request at a time.
@@ -38,6 +40,8 @@ enum Failure {
     Params(#[from] ParamsError),
     #[error("-d @{0}: {1}")]
     Data(String, io::Error),
+    #[error("--file {path}: {1}", path = .0.display())]
+    File(PathBuf, io::Error),
     #[error("can't connect to {0}: {1}")]
     Connect(Address, io::Error),
     #[error("no whole answer came in time (see --timeout)")]
@@ -64,7 +68,7 @@ impl Failure {
             Self::Cut(_) => 18,
             Self::Status(_) => 22,
             Self::Output(_) => 23,
-            Self::Data(..) => 26,
+            Self::Data(..) | Self::File(..) => 26,
             Self::TimedOut => 28,
         }
     }
@@ -91,9 +95,17 @@ fn exchange(args: &RequestArgs, out: impl Write) -> Result<(), Failure> {
         return Err(Failure::NoPeer(args.addr.clone()));
     }
     let body = body(&args.data)?;
-    let params = params(args, &address, body.as_ref().map(Vec::len))?;
+    let file = args.file.as_deref().map(File::read).transpose()?;
+    let mut params = params(args, &address, body.as_ref().map(Vec::len))?;
+    if let Some(file) = &file {
+        params.push(b"FCGI_DATA_LENGTH", file.bytes.len().to_string().as_bytes());
+        params.push(b"FCGI_DATA_LAST_MOD", file.modified.to_string().as_bytes());
+    }
     let is_head = params.get(b"REQUEST_METHOD") == Some(b"HEAD");
-    let message = encode(args.scgi, &params, body.as_deref().unwrap_or_default());
+    let message = match args.scgi {
+        true => encode_scgi(&params, body.as_deref().unwrap_or_default()),
+        false => encode_fastcgi(args.role, &params, body.as_deref(), file),
+    };
     drop(body);
 
     let deadline = Instant::now() + args.timeout;
@@ -145,18 +157,50 @@ fn body(data: &[String]) -> Result<Option<Vec<u8>>, Failure> {
     Ok(Some(parts.collect::<Result<Vec<_>, _>>()?.join(&b'&')))
 }
 
-fn encode(scgi: bool, params: &Params, body: &[u8]) -> BytesMut {
+fn encode_scgi(params: &Params, body: &[u8]) -> BytesMut {
     let mut out = BytesMut::new();
-    if scgi {
-        scgi::request(&mut out, params, body.len() as u64);
-        out.extend_from_slice(body);
-    } else {
-        fastcgi::begin(&mut out, ID, Role::Responder, false);
-        fastcgi::params(&mut out, ID, params);
-        fastcgi::stdin(&mut out, ID, body);
+    scgi::request(&mut out, params, body.len() as u64);
+    out.extend_from_slice(body);
+    out
+}
+
+fn encode_fastcgi(
+    role: Role,
+    params: &Params,
+    body: Option<&[u8]>,
+    file: Option<File>,
+) -> BytesMut {
+    let mut out = BytesMut::new();
+    fastcgi::begin(&mut out, ID, role.into(), false);
+    fastcgi::params(&mut out, ID, params);
+    // An Authorizer is sent no body (section 6.3).
+    if role != Role::Authorizer {
+        fastcgi::stdin(&mut out, ID, body.unwrap_or_default());
         fastcgi::stdin_end(&mut out, ID);
     }
+    if role == Role::Filter {
+        fastcgi::data(&mut out, ID, &file.map(|file| file.bytes).unwrap_or_default());
+        fastcgi::data_end(&mut out, ID);
+    }
     out
+}
+
+/// The file that a Filter works on (section 6.4).
+struct File {
+    bytes: Vec<u8>,
+    /// Seconds since 1970.
+    modified: u64,
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let read = || {
+            let modified = std::fs::metadata(path)?.modified()?;
+            let modified = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            Ok(Self { bytes: std::fs::read(path)?, modified })
+        };
+        read().map_err(|error| Failure::File(path.to_owned(), error))
+    }
 }
 
 /// SCGI: the answer is all that comes until the connection ends.
@@ -229,7 +273,7 @@ fn end(app_status: u32, protocol_status: ProtocolStatus) -> Result<(), Failure> 
         ProtocolStatus::RequestComplete => return Ok(()),
         ProtocolStatus::CantMpxConn => "it takes one request at a time (CANT_MPX_CONN)",
         ProtocolStatus::Overloaded => "it is overloaded (OVERLOADED)",
-        ProtocolStatus::UnknownRole => "it does not know the role Responder (UNKNOWN_ROLE)",
+        ProtocolStatus::UnknownRole => "it does not play this role (UNKNOWN_ROLE)",
     }))
 }
 

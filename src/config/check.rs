@@ -104,6 +104,7 @@ impl<'s> Check<'s> {
             protocol: listen.protocol,
             address: listen.address.to_string(),
             apps: listen.apps.clone(),
+            roles: listen.roles.clone(),
         };
         let gateway = config.gateway(config.listeners.iter().map(listener).collect());
         let length = serde_json::to_vec(&gateway).map_or(usize::MAX, |text| text.len());

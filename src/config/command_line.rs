@@ -28,7 +28,10 @@ fn flag(set: bool) -> Given<bool> {
 }
 
 fn texts(paths: Vec<PathBuf>) -> Given<Texts> {
-    let texts: Vec<_> = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    words(paths.iter().map(|path| path.to_string_lossy().into_owned()).collect())
+}
+
+fn words(texts: Vec<String>) -> Given<Texts> {
     (!texts.is_empty()).then(|| plain(Texts(texts)))
 }
 
@@ -38,6 +41,7 @@ impl From<ServeArgs> for Written {
             mode: given(args.socket_mode, Mode),
             owner: given(args.socket_owner, same),
             group: given(args.socket_group, same),
+            role: words(args.role.iter().map(|role| role.name().to_owned()).collect()),
             ..WrittenListen::default()
         };
         let fastcgi = args

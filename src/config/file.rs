@@ -90,7 +90,7 @@ pub(super) fn hint<'n>(
 }
 
 /// The name that is most like this one, if one is like it at all.
-fn nearest<'n>(name: &str, all: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(super) fn nearest<'n>(name: &str, all: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let name = name.to_ascii_lowercase().replace('_', "-");
     let distances = all.map(|one| (strsim::damerau_levenshtein(&name, one), one));
     let (distance, near) = distances.min()?;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, AppLimits, Limits, Protocol, Timeouts};
+use super::{AppId, AppLimits, Limits, Protocol, Role, Timeouts};
 use crate::observe::log::LogConfig;
 
 /// What the gateway has to know.
@@ -31,6 +31,8 @@ pub struct ListenerConfig {
     pub address: String,
     /// The apps whose requests come in here.
     pub apps: Vec<AppId>,
+    /// What web servers may ask for over FastCGI.
+    pub roles: Vec<Role>,
 }
 
 /// One app, as the gateway sees it. See [`AppConfig`](super::AppConfig).

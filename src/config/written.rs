@@ -40,6 +40,7 @@ pub(super) struct WrittenListen {
     pub(super) mode: Given<Mode>,
     pub(super) owner: Given<String>,
     pub(super) group: Given<String>,
+    pub(super) role: Given<Texts>,
     pub(super) apps: Option<Vec<Spanned<String>>>,
 }
 

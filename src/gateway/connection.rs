@@ -213,8 +213,8 @@ impl Connection {
             };
             let Some(event) = event else { break };
             match event {
-                Event::Begin { .. } => self.whole = false,
-                Event::BodyEnd { .. } => self.whole = true,
+                Event::Begin { .. } | Event::Data { .. } => self.whole = false,
+                Event::BodyEnd { .. } | Event::DataEnd { .. } => self.whole = true,
                 _ => {}
             }
             let handled = match event {

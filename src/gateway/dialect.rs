@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use cgi::Params;
 use fastcgi_server as fcgi;
 use fcgi::ProtocolStatus;
+use flupd_channel::Role;
 use scgi_server as scgi;
 
 use super::entry::Entry;
@@ -17,13 +18,17 @@ const SCGI_ID: u16 = 1;
 #[derive(Debug)]
 pub(super) enum Event<'i> {
     /// A request begins; `keep` says whether the connection outlives it.
-    Begin { id: u16, keep: bool },
+    Begin { id: u16, keep: bool, role: Role },
     /// Its params are complete.
     Params { id: u16, params: Params },
     /// A part of its body.
     Body { id: u16, bytes: &'i [u8] },
     /// Its body is complete.
     BodyEnd { id: u16 },
+    /// A part of the file that a Filter works on.
+    Data { id: u16, bytes: &'i [u8] },
+    /// That file is complete.
+    DataEnd { id: u16 },
     /// Nobody waits for its answer any more.
     Abort { id: u16 },
     /// It can't be served; nothing more of it follows.
@@ -51,7 +56,7 @@ impl Dialect {
                     max_conns: most,
                     max_reqs: most,
                     mpxs_conns: true,
-                    roles: fcgi::Roles::RESPONDER,
+                    roles: entry.roles,
                 };
                 Self::Fastcgi(fcgi::Decoder::new(limits, capabilities))
             }
@@ -82,7 +87,7 @@ impl Dialect {
             Self::Scgi { deaf: true, .. } => Ok((input.len(), None)),
             Self::Scgi { begun, .. } if !*begun && !input.is_empty() => {
                 *begun = true;
-                Ok((0, Some(Event::Begin { id: SCGI_ID, keep: false })))
+                Ok((0, Some(Event::Begin { id: SCGI_ID, keep: false, role: Role::Responder })))
             }
             Self::Scgi { decoder, deaf, .. } => Ok(match decoder.decode(input) {
                 Ok((used, scgi::Outcome::NeedMore)) => (used, None),
@@ -169,14 +174,14 @@ impl Dialect {
 
 fn from_fastcgi(event: fcgi::Event<'_>) -> Event<'_> {
     match event {
-        fcgi::Event::Begin { id, keep_conn, role: _ } => Event::Begin { id, keep: keep_conn },
+        fcgi::Event::Begin { id, keep_conn, role } => {
+            Event::Begin { id, keep: keep_conn, role: from_fastcgi_role(role) }
+        }
         fcgi::Event::Params { id, params } => Event::Params { id, params },
         fcgi::Event::Stdin { id, bytes } => Event::Body { id, bytes },
         fcgi::Event::StdinEnd { id } => Event::BodyEnd { id },
-        // Only a Filter has this stream, and only Responders are accepted.
-        fcgi::Event::Data { id, .. } | fcgi::Event::DataEnd { id } => {
-            Event::Body { id, bytes: &[] }
-        }
+        fcgi::Event::Data { id, bytes } => Event::Data { id, bytes },
+        fcgi::Event::DataEnd { id } => Event::DataEnd { id },
         fcgi::Event::Abort { id } => Event::Abort { id },
         fcgi::Event::Refused { id, reason, keep_conn: _ } => Event::Refused {
             id,
@@ -187,6 +192,14 @@ fn from_fastcgi(event: fcgi::Event<'_>) -> Event<'_> {
                 _ => Refusal::bad_request(reason.to_string()),
             },
         },
+    }
+}
+
+const fn from_fastcgi_role(role: fcgi::Role) -> Role {
+    match role {
+        fcgi::Role::Responder => Role::Responder,
+        fcgi::Role::Authorizer => Role::Authorizer,
+        fcgi::Role::Filter => Role::Filter,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use fastcgi_server::Roles;
+
 use super::app::App;
 use super::routes::Routes;
 use crate::config::{GatewayApp, GatewayConfig, ListenerConfig, Protocol};
@@ -13,6 +15,8 @@ pub(super) struct Entry {
     /// For people.
     pub(super) address: String,
     pub(super) routes: Routes,
+    /// What web servers may ask for here.
+    pub(super) roles: Roles,
     /// The most bytes of params that any of its apps takes.
     pub(super) params: usize,
     /// How many requests its apps take at once, those that wait included.
@@ -35,6 +39,7 @@ impl Entry {
             protocol: listener.protocol,
             address: listener.address.clone(),
             routes: Routes::new(own.into_iter().map(|(app, config)| (Rc::clone(app), config))),
+            roles: listener.roles.iter().fold(Roles::NONE, |roles, &role| roles.with(role.into())),
             params,
             capacity,
         })

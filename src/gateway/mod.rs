@@ -7,6 +7,7 @@
 //! takes the answer → `outgoing` encodes and writes.
 
 mod app;
+mod arriving;
 mod connection;
 mod dialect;
 mod entry;

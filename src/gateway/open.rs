@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use cgi::Params;
+use flupd_channel::Role;
 use tracing::warn;
 
 use super::app::App;
@@ -19,6 +20,7 @@ pub(super) struct Open {
     pub(super) id: u16,
     /// Whether the connection outlives it.
     pub(super) keep: bool,
+    role: Role,
     pub(super) stage: Stage,
 }
 
@@ -68,20 +70,22 @@ pub(super) fn handle(
     wake: &Rc<Wake>,
 ) -> Handled {
     let id = match event {
-        Event::Begin { id, keep } => {
-            open.push(Open { id, keep, stage: Stage::Begun });
+        Event::Begin { id, keep, role } => {
+            open.push(Open { id, keep, role, stage: Stage::Begun });
             return Handled::Nothing;
         }
         Event::Params { id, .. }
         | Event::Body { id, .. }
         | Event::BodyEnd { id }
+        | Event::Data { id, .. }
+        | Event::DataEnd { id }
         | Event::Abort { id }
         | Event::Refused { id, .. } => id,
     };
     let Some(at) = open.iter().position(|open| open.id == id) else { return Handled::Nothing };
     let Some(open) = open.get_mut(at) else { return Handled::Nothing };
     let refusal = match (event, &mut open.stage) {
-        (Event::Params { params, .. }, Stage::Begun) => match assemble(params, routes) {
+        (Event::Params { params, .. }, Stage::Begun) => match assemble(open.role, params, routes) {
             Ok((route, assembly)) => {
                 // HAProxy up to 2.9 forgets the end of a body of nothing.
                 let whole = assembly.promises_nothing();
@@ -94,7 +98,13 @@ pub(super) fn handle(
             Ok(()) => return Handled::Grown(at),
             Err(refusal) => refusal,
         },
-        (Event::BodyEnd { .. }, Stage::Receiving(..)) => return Handled::Whole(at),
+        (Event::Data { bytes, .. }, Stage::Receiving(_, assembly)) => match assembly.data(bytes) {
+            Ok(()) => return Handled::Grown(at),
+            Err(refusal) => refusal,
+        },
+        (Event::BodyEnd { .. } | Event::DataEnd { .. }, Stage::Receiving(_, assembly)) => {
+            return if assembly.ended() { Handled::Whole(at) } else { Handled::Nothing };
+        }
         (Event::Abort { .. }, _) => return Handled::Aborted(id),
         (Event::Refused { refusal, .. }, _) => refusal,
         // The rest of a request that was refused already.
@@ -105,7 +115,7 @@ pub(super) fn handle(
 }
 
 /// Begins with the body of a request that has an app.
-fn assemble(params: Params, routes: &Routes) -> Result<(Rc<Route>, Assembly), Refusal> {
+fn assemble(role: Role, params: Params, routes: &Routes) -> Result<(Rc<Route>, Assembly), Refusal> {
     let route = routes.find(&params)?;
     let App { limits, shelf, .. } = &*route.app;
     // Its listener takes as much as any of its apps does.
@@ -114,6 +124,6 @@ fn assemble(params: Params, routes: &Routes) -> Result<(Rc<Route>, Assembly), Re
         let why = format!("the params have {length} bytes, more than {}", limits.params);
         return Err(Refusal::params_too_large(format!("{why} (--max-params)")));
     }
-    let assembly = Assembly::new(params, limits, shelf)?;
+    let assembly = Assembly::new(role, params, limits, shelf)?;
     Ok((route, assembly))
 }

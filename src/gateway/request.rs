@@ -3,21 +3,27 @@
 use std::io;
 
 use cgi::Params;
-use flupd_channel::gateway::{Body, Shelf};
+use flupd_channel::Role;
+use flupd_channel::gateway::{Body, Shelf, Size, size};
 
+use super::arriving::Arriving;
 use super::refusal::Refusal;
 use super::routes::Mount;
-use super::spool::{Extra, Spool};
+use super::spool::Extra;
 use super::stream::Stream;
 use crate::config::AppLimits;
 
 /// A complete request.
 #[derive(Debug)]
 pub(super) struct Request {
+    /// What the app is to do.
+    pub(super) role: Role,
     /// The app's environ, normalised.
     pub(super) params: Params,
     /// The whole body.
     pub(super) body: Body,
+    /// What a Filter works on, whole.
+    pub(super) data: Option<Body>,
 }
 
 impl Request {
@@ -31,6 +37,11 @@ impl Request {
         text(self.params.get(b"REQUEST_URI").or_else(|| self.params.get(b"PATH_INFO")))
     }
 
+    /// Whether it can wait in a slot behind others.
+    pub(super) fn is_small(&self) -> bool {
+        self.data.is_none() && size(&self.params, &self.body) == Size::Small
+    }
+
     /// Whether doing it twice is the same as doing it once and changes nothing
     /// (RFC 9110 section 9.2), so that it may be given to a second worker.
     pub(super) fn is_repeatable(&self) -> bool {
@@ -42,42 +53,48 @@ fn text(value: Option<&[u8]>) -> String {
     String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
 }
 
-/// A request whose body is still arriving.
+/// A request of which something is still arriving.
 #[derive(Debug)]
 pub(super) struct Assembly {
     params: Params,
-    /// What `CONTENT_LENGTH` promised; `None` where it is absent or empty and
-    /// the end of the stream decides.
-    promised: Option<u64>,
-    body: Spool,
-    limit: u64,
+    role: Role,
+    body: Arriving,
+    /// What a Filter works on.
+    data: Option<Arriving>,
+    /// The streams that have not ended.
+    awaited: u8,
 }
 
 impl Assembly {
     /// Begins with the params.
     ///
     /// # Errors
-    /// A [`Refusal`] when `CONTENT_LENGTH` is no number or over the limit.
-    pub(super) fn new(params: Params, limits: &AppLimits, shelf: &Shelf) -> Result<Self, Refusal> {
-        // Of repeated params the last one counts, here as in the environ.
-        let promised = match params.last(b"CONTENT_LENGTH") {
-            // Caddy says -1 for a chunked upload, nginx the empty string.
-            None | Some(b"" | b"-1") => None,
-            Some(digits) => Some(number(digits).ok_or_else(|| {
-                Refusal::bad_request(format!("CONTENT_LENGTH is {:?}", text(Some(digits))))
-            })?),
+    /// A [`Refusal`] when a length in them is no number or over the limit.
+    pub(super) fn new(
+        role: Role,
+        mut params: Params,
+        limits: &AppLimits,
+        shelf: &Shelf,
+    ) -> Result<Self, Refusal> {
+        let body = match role {
+            // It sees what is asked, not what is sent (section 6.3).
+            Role::Authorizer => Arriving::none(shelf)?,
+            _ => Arriving::new(&params, "CONTENT_LENGTH", limits.body, shelf)?,
         };
-        if promised.is_some_and(|length| length > limits.body) {
-            return Err(Refusal::body_too_large(limits.body));
+        if role == Role::Authorizer && params.get(b"CONTENT_LENGTH").is_some() {
+            params = params.iter().filter(|(name, _)| *name != b"CONTENT_LENGTH").collect();
         }
-        let body = Spool::new(shelf, promised).map_err(|error| Refusal::spool_failed(&error))?;
-        Ok(Self { params, promised, body, limit: limits.body })
+        let data = (role == Role::Filter)
+            .then(|| Arriving::new(&params, "FCGI_DATA_LENGTH", limits.body, shelf))
+            .transpose()?;
+        let awaited = 1 + u8::from(data.is_some());
+        Ok(Self { params, role, body, data, awaited })
     }
 
     /// Whether the params said that there is no body. The request is whole then,
     /// also before the stream of its body has ended.
     pub(super) fn promises_nothing(&self) -> bool {
-        self.promised == Some(0)
+        self.role == Role::Responder && self.body.promised() == Some(0)
     }
 
     /// Takes a part of the body.
@@ -85,18 +102,26 @@ impl Assembly {
     /// # Errors
     /// A [`Refusal`] when there is more than was promised or allowed.
     pub(super) fn body(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        let length = self.body.length().saturating_add(bytes.len() as u64);
-        if self.promised.is_some_and(|promised| length > promised) {
-            return Err(Refusal::bad_request("the body is longer than CONTENT_LENGTH".into()));
-        }
-        if length > self.limit {
-            return Err(Refusal::body_too_large(self.limit));
-        }
-        self.body.push(bytes).map_err(|error| Refusal::spool_failed(&error))
+        self.body.push(bytes)
+    }
+
+    /// Takes a part of a Filter's file.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when there is more than was promised or allowed.
+    pub(super) fn data(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.data.as_mut().map_or(Ok(()), |data| data.push(bytes))
+    }
+
+    /// One of the streams has ended, which happens once to each; `true` when all
+    /// have.
+    pub(super) fn ended(&mut self) -> bool {
+        self.awaited = self.awaited.saturating_sub(1);
+        self.awaited == 0
     }
 
     /// Receives at most `most` bytes of body straight to where they belong; see
-    /// [`Spool::receive`].
+    /// [`Arriving::receive`].
     ///
     /// # Errors
     /// What the socket reports.
@@ -106,11 +131,6 @@ impl Assembly {
         most: usize,
         extra: &mut Extra,
     ) -> io::Result<Option<(usize, usize)>> {
-        // What is not promised goes the ordinary way, where it is refused.
-        let promised = self.promised.unwrap_or(u64::MAX).min(self.limit);
-        if self.body.length().saturating_add(most as u64) > promised {
-            return Ok(None);
-        }
         self.body.receive(stream, most, extra)
     }
 
@@ -120,37 +140,34 @@ impl Assembly {
     /// # Errors
     /// A [`Refusal`] when the disk does not take it.
     pub(super) async fn spill(&mut self) -> Result<(), Refusal> {
-        self.body.spill().await.map_err(|error| Refusal::spool_failed(&error))
+        self.body.spill().await?;
+        match &mut self.data {
+            Some(data) => data.spill().await,
+            None => Ok(()),
+        }
     }
 
-    /// The body has ended.
+    /// All has arrived.
     ///
     /// # Errors
-    /// A [`Refusal`] when the body is shorter than promised, the params can't
+    /// A [`Refusal`] when a stream is shorter than promised, the params can't
     /// make an environ, or the disk does not take the body.
     pub(super) async fn finish(self, mount: &Mount) -> Result<Request, Refusal> {
-        let length = self.body.length();
-        if self.promised.is_some_and(|promised| length < promised) {
-            return Err(Refusal::bad_request("the body is shorter than CONTENT_LENGTH".into()));
-        }
+        let length = self.body.promised().is_none().then(|| self.body.length());
+        let body = self.body.finish().await?;
+        let data = match self.data {
+            Some(data) => Some(data.finish().await?),
+            None => None,
+        };
         let mut params =
             mount.environ(self.params).map_err(|error| Refusal::bad_request(error.to_string()))?;
-        if self.promised.is_none() && length > 0 {
+        if let Some(length @ 1..) = length {
             // The whole body is here, so its length is known after all: apps
             // that read CONTENT_LENGTH bytes see chunked uploads too.
             params.push(b"CONTENT_LENGTH", length.to_string().as_bytes());
         }
-        let body = self.body.finish().await.map_err(|error| Refusal::spool_failed(&error))?;
-        Ok(Request { params, body })
+        Ok(Request { role: self.role, params, body, data })
     }
-}
-
-/// A decimal number without sign or blanks.
-fn number(digits: &[u8]) -> Option<u64> {
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -162,7 +179,8 @@ mod tests {
             [(&b"REQUEST_METHOD"[..], &b"POST"[..]), (b"CONTENT_LENGTH", content_length)]
                 .into_iter()
                 .collect();
-        Assembly::new(params, &AppLimits { body: 10, ..AppLimits::default() }, &Shelf::new(10))
+        let limits = AppLimits { body: 10, ..AppLimits::default() };
+        Assembly::new(Role::Responder, params, &limits, &Shelf::new(10))
     }
 
     async fn whole(content_length: &[u8], body: &[u8]) -> Result<Request, Refusal> {
@@ -196,7 +214,8 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let mut assembly = Assembly::new(params, &AppLimits::default(), &Shelf::new(10)).unwrap();
+        let mut assembly =
+            Assembly::new(Role::Responder, params, &AppLimits::default(), &Shelf::new(10)).unwrap();
         assembly.body(b"abc").unwrap();
         let request = assembly.finish(&Mount::Told).await.unwrap();
         let lengths = request.params.iter().filter(|(name, _)| *name == b"CONTENT_LENGTH");
@@ -211,5 +230,50 @@ mod tests {
         }
         let request = whole(b"", b"").await.unwrap();
         assert_eq!(request.params.get(b"CONTENT_LENGTH"), None);
+    }
+
+    fn as_role(role: Role, data: &[u8]) -> Result<Assembly, Refusal> {
+        let params: Params = [
+            (&b"REQUEST_METHOD"[..], &b"POST"[..]),
+            (b"CONTENT_LENGTH", b"3"),
+            (b"FCGI_DATA_LENGTH", data),
+        ]
+        .into_iter()
+        .collect();
+        let limits = AppLimits { body: 10, ..AppLimits::default() };
+        Assembly::new(role, params, &limits, &Shelf::new(10))
+    }
+
+    /// Section 6.3: it is given no body, so it must not look for one.
+    #[tokio::test]
+    async fn an_authorizer_has_no_body_whatever_is_said() {
+        let mut assembly = as_role(Role::Authorizer, b"x").unwrap();
+        assert!(!assembly.promises_nothing() && assembly.ended());
+        let request = assembly.finish(&Mount::Told).await.unwrap();
+        assert_eq!((request.body.length(), request.params.get(b"CONTENT_LENGTH")), (0, None));
+    }
+
+    #[tokio::test]
+    async fn a_filter_is_whole_with_both_streams() {
+        let mut assembly = as_role(Role::Filter, b"4").unwrap();
+        assembly.body(b"abc").unwrap();
+        assert!(!assembly.ended());
+        assembly.data(b"data").unwrap();
+        assert!(assembly.ended());
+        let request = assembly.finish(&Mount::Told).await.unwrap();
+        assert_eq!((request.body.length(), request.data.unwrap().length()), (3, 4));
+
+        let mut assembly = as_role(Role::Filter, b"4").unwrap();
+        assert_eq!(assembly.data(b"datas").unwrap_err().status, 400);
+        let mut assembly = as_role(Role::Filter, b"").unwrap();
+        assert_eq!(assembly.data(b"12345678901").unwrap_err().status, 413);
+        assert_eq!(as_role(Role::Filter, b"11").unwrap_err().status, 413);
+        assert_eq!(as_role(Role::Filter, b"4 ").unwrap_err().status, 400);
+        let mut assembly = as_role(Role::Filter, b"4").unwrap();
+        assembly.body(b"abc").unwrap();
+        assert_eq!(
+            assembly.finish(&Mount::Told).await.unwrap_err().why,
+            "the file is shorter than FCGI_DATA_LENGTH"
+        );
     }
 }

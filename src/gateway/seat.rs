@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use super::exchange::{Exchange, Place};
 use super::park;
+use super::request::Request;
 
 /// An app thread.
 #[derive(Debug)]
@@ -92,7 +93,8 @@ impl Seat {
     /// What [`Port::stage`] reports; the request is not staged then.
     pub(super) fn stage(self: &Rc<Self>, exchange: Rc<Exchange>) -> io::Result<bool> {
         if let Some(request) = &exchange.request {
-            self.port.borrow_mut().stage(&request.params, &request.body)?;
+            let Request { role, params, body, data } = request;
+            self.port.borrow_mut().stage_as(*role, params, body, data.as_ref())?;
         }
         exchange.put(Place::Seated(Rc::clone(self)));
         let mut staged = self.staged.borrow_mut();

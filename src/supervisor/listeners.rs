@@ -132,9 +132,13 @@ impl Listeners {
     }
 
     fn push(&mut self, listen: &Listen, socket: OwnedFd, address: String) {
-        let (protocol, apps) = (listen.protocol, listen.apps.clone());
         self.sockets.push(socket);
-        self.configs.push(ListenerConfig { protocol, address, apps });
+        self.configs.push(ListenerConfig {
+            protocol: listen.protocol,
+            address,
+            apps: listen.apps.clone(),
+            roles: listen.roles.clone(),
+        });
     }
 
     fn inherit(
@@ -243,6 +247,7 @@ mod tests {
             socket: SocketConfig { mode: 0o660, owner: None, group: None },
             apps: vec![AppId(0)],
             default: false,
+            roles: Vec::new(),
         };
         Listeners::open(&addresses.iter().map(listen).collect::<Vec<_>>())
     }

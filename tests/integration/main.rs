@@ -26,5 +26,6 @@ mod preload;
 mod raw_fastcgi;
 mod raw_scgi;
 mod request_command;
+mod roles;
 mod servers;
 mod shutdown;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use flupd_channel::Role;
 use flupd_channel::worker::EncodedParams;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -42,11 +43,23 @@ pub(crate) fn template<'py>(
     environ.set_item(intern!(py, "wsgi.input_terminated"), true)?;
     environ.set_item(intern!(py, "wsgi.file_wrapper"), py.get_type::<FileWrapper>())?;
     environ.set_item(intern!(py, "wsgi.input"), no_input)?;
+    environ.set_item(intern!(py, "flupd.role"), Role::default().name())?;
     // These are set later; here they keep their places.
     for name in ["wsgi.url_scheme", "wsgi.errors", "flupd.cancelled"] {
         environ.set_item(PyString::intern(py, name), py.None())?;
     }
     Ok(environ)
+}
+
+/// Says what is wanted of the app, and gives a Filter its file.
+pub(crate) fn set_role(
+    environ: &Bound<'_, PyDict>,
+    role: Role,
+    data: Option<&Py<Input>>,
+) -> PyResult<()> {
+    let py = environ.py();
+    environ.set_item(intern!(py, "flupd.role"), role.name())?;
+    data.map_or(Ok(()), |data| environ.set_item(intern!(py, "flupd.data"), data))
 }
 
 /// Builds environs for one app thread.

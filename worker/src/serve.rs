@@ -1,7 +1,7 @@
 //! One request: call the app, send what it returns, close that, conclude.
 
 use flupd_channel::worker::{Body, EncodedParams, Port, Request};
-use flupd_channel::{LogLevel, Outcome};
+use flupd_channel::{LogLevel, Outcome, Role};
 use pyo3::exceptions::{PyBrokenPipeError, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -15,7 +15,7 @@ use crate::handles::Handles;
 use crate::head::Head;
 use crate::input::Input;
 use crate::response::Response;
-use crate::{failure, gate, leaving, raw, watcher};
+use crate::{environ, failure, gate, leaving, raw, watcher};
 
 /// What one app thread needs for its requests.
 pub(crate) struct Server {
@@ -46,7 +46,7 @@ impl Server {
 
     /// Answers one request. `None` if the port is lost, which can't be.
     pub(crate) fn serve(&mut self, py: Python<'_>, request: Request, port: Port) -> Option<Served> {
-        let Request { mut params, body } = request;
+        let Request { mut params, body, role, data } = request;
         if port.is_cancelled() {
             // Before the app has begun it: there is nothing to end.
             return Some(Served { port, outcome: Outcome::Cut, params });
@@ -66,14 +66,18 @@ impl Server {
             Body::Memory(bytes) if bytes.is_empty() => Ok(self.no_input.clone_ref(py)),
             body => Py::new(py, Input::new(body)),
         };
-        let answered = match &input {
-            Ok(input) => self.call(py, &mut params, input, &handles),
-            Err(error) => Err(error.clone_ref(py).into()),
+        let data = data.map(|data| Py::new(py, Input::new(data))).transpose();
+        let answered = match (&input, &data) {
+            (Ok(input), Ok(data)) => {
+                let asked = Asked { role, input, data: data.as_ref() };
+                self.call(py, &mut params, &asked, &handles)
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error.clone_ref(py).into()),
         };
-        if let Ok(input) = &input
-            && !input.is(&self.no_input)
-        {
-            input.get().end();
+        for input in input.iter().chain(data.iter().flatten()) {
+            if !input.is(&self.no_input) {
+                input.get().end();
+            }
         }
         let verdict = Verdict::on(py, answered);
         let mut link = exchange.take(py)?;
@@ -106,12 +110,15 @@ impl Server {
         &mut self,
         py: Python<'_>,
         params: &mut EncodedParams,
-        input: &Py<Input>,
+        asked: &Asked<'_>,
         handles: &Handles,
     ) -> Result<(), Stop> {
         let exchange = &handles.exchange;
-        let input = (!input.is(&self.no_input)).then_some(input);
+        let input = (!asked.input.is(&self.no_input)).then_some(asked.input);
         let environ = self.environs.build(py, params, input, handles)?;
+        if asked.role != Role::Responder {
+            environ::set_role(&environ, asked.role, asked.data)?;
+        }
         let start_response = handles.start_response.bind(py);
         let result = raw::call(self.app.bind(py), &environ, start_response);
         // As with any call, what the app does not keep goes now.
@@ -135,6 +142,14 @@ impl Server {
             Ok(()) => answered,
         }
     }
+}
+
+/// What a request brings besides its params.
+struct Asked<'a> {
+    role: Role,
+    input: &'a Py<Input>,
+    /// The file that a Filter works on.
+    data: Option<&'a Py<Input>>,
 }
 
 /// How the app's part ended.

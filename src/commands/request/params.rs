@@ -4,6 +4,7 @@ use cgi::Params;
 use thiserror::Error;
 
 use crate::cli::RequestArgs;
+use crate::config::Role;
 use crate::config::address::Address;
 
 /// A part of the command line that can't go into a request.
@@ -63,6 +64,10 @@ pub(super) fn params(
     table.set("HTTP_HOST", address_as_host(address));
     table.set("HTTP_USER_AGENT", software);
     table.set("HTTP_ACCEPT", "*/*");
+    if args.role == Role::Authorizer {
+        // Section 6.3.
+        ["SCRIPT_NAME", "PATH_INFO", "CONTENT_LENGTH"].iter().for_each(|name| table.remove(name));
+    }
     for header in headers(&args.header)? {
         match header {
             (name, None) => table.remove(&name),

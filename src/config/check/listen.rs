@@ -8,8 +8,9 @@ use super::{Check, MAX_LISTENERS, value};
 use crate::config::address::{Address, AddressError, MAX_UNIX_PATH};
 use crate::config::mistake::Mistake;
 use crate::config::source::{ConfigError, Source};
-use crate::config::written::{Written, WrittenListen};
-use crate::config::{AppConfig, AppId, Listen, Protocol, SocketConfig, file};
+use crate::config::values::Texts;
+use crate::config::written::{Given, Written, WrittenListen};
+use crate::config::{AppConfig, AppId, Listen, Protocol, Role, SocketConfig, file};
 
 /// Where to listen if nothing is said.
 const DEFAULT_SOCKET: &str = "./flupd.sock";
@@ -114,7 +115,26 @@ impl Check<'_> {
                 return Err(self.source.at(key, span, Mistake::NotUnix));
             }
         }
-        Ok(Listen { protocol, address, socket, apps, default })
+        let roles = self.roles(&listen.role)?;
+        Ok(Listen { protocol, address, socket, apps, default, roles })
+    }
+
+    /// What web servers may ask for: answers, if nothing is said.
+    fn roles(&self, written: &Given<Texts>) -> Result<Vec<Role>, ConfigError> {
+        let Some(written) = written else { return Ok(vec![Role::default()]) };
+        let role = |word: &String| {
+            Role::of_name(word).ok_or_else(|| {
+                let all = Role::ALL.map(Role::name);
+                let near = file::nearest(word, all.into_iter());
+                let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                let all = all.join(", ");
+                self.at("role", written, Mistake::UnknownWord { word: word.clone(), all, hint })
+            })
+        };
+        match written.get_ref().0.as_slice() {
+            [] => Err(self.at("role", written, Mistake::Empty("name a role, or remove it"))),
+            words => words.iter().map(role).collect(),
+        }
     }
 
     fn address(&self, key: &str, text: &Spanned<String>) -> Result<Address, ConfigError> {

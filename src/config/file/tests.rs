@@ -3,7 +3,7 @@
 use super::super::ServeConfig;
 use super::super::check::Check;
 use super::*;
-use crate::config::{AppId, Protocol};
+use crate::config::{AppId, Protocol, Role};
 use crate::observe::log::{LogFormat, LogLevel};
 use crate::observe::sink::Target;
 
@@ -52,6 +52,7 @@ fn every_key_is_read() {
             mode = 0o600
             owner = "root"
             group = "0"
+            role = ["responder", "authorizer"]
 
             [[listen]]
             scgi = "127.0.0.1:4000"
@@ -98,6 +99,8 @@ fn every_key_is_read() {
     assert_eq!((unix.protocol, unix.socket.mode), (Protocol::Fastcgi, 0o600));
     assert_eq!(unix.socket.owner.as_deref(), Some("root"));
     assert_eq!(unix.socket.group.as_deref(), Some("0"));
+    assert_eq!(unix.roles, [Role::Responder, Role::Authorizer]);
+    assert_eq!(tcp.roles, [Role::Responder]);
     assert_eq!((tcp.protocol, &*tcp.apps), (Protocol::Scgi, &[AppId(0)][..]));
     // The blog has a listener of its own, so the shop has the other one.
     assert_eq!(unix.apps, [AppId(1)]);
@@ -149,7 +152,7 @@ fn every_mistake_says_where_it_stands() {
         (shop("wokers = 2"), "flupd.toml:3:1: there is no key wokers here; did you mean workers?"),
         (shop("max_body = 2"), "flupd.toml:3:1: there is no key max_body here; did you mean max-body?"),
         (shop("directory = \"x\""), "flupd.toml:3:1: there is no key directory here; did you mean chdir?"),
-        (listen("address = \"x\""), "flupd.toml:2:1: there is no key address here; there are fastcgi, scgi, mode, owner, group, apps"),
+        (listen("address = \"x\""), "flupd.toml:2:1: there is no key address here; there are fastcgi, scgi, mode, owner, group, role, apps"),
         ("listne = 1\n".into(), "flupd.toml:1:1: there is no key listne here; did you mean listen?"),
         (format!("log-level = \"inof\"\n{SHOP}"), "flupd.toml:1:13: log-level \"inof\": this is none of error, warn, info, debug, trace; did you mean info?"),
         // Kinds.
@@ -196,6 +199,8 @@ fn every_mistake_says_where_it_stands() {
         (listen("mode = 0o600"), "flupd.toml:1:1: a listener has either fastcgi = ADDR or scgi = ADDR; write one section for each address"),
         (listen("fastcgi = \"fd:0\"\nscgi = \"fd:1\""), "flupd.toml:1:1: a listener has either fastcgi = ADDR or scgi = ADDR; write one section for each address"),
         (listen("fastcgi = \"fd:0\"\ngroup = \"x\""), "flupd.toml:3:9: group is only for unix sockets that flupd makes; remove it"),
+        (listen("fastcgi = \"/a\"\nrole = \"autorizer\""), "flupd.toml:3:8: role \"autorizer\": this is none of responder, authorizer, filter; did you mean authorizer?"),
+        (listen("fastcgi = \"/a\"\nrole = []"), "flupd.toml:3:8: role is empty; name a role, or remove it"),
         (listen("fastcgi = \"/a\"\nowner = \"\""), "flupd.toml:3:9: owner is empty; name a user"),
         (listen("fastcgi = \"fd:0\"\n[[listen]]\nscgi = \"fd:0\""), "flupd.toml:4:8: scgi fd:0: this address is given twice; each address can speak one protocol"),
         (sockets + SHOP, "flupd.toml:1:1: 65 addresses are given; at most 64 can be"),

@@ -7,7 +7,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use flupd_channel::gateway::{Size, size};
 use tracing::{error, warn};
 
 use super::{Health, Pool};
@@ -173,5 +172,5 @@ impl Pool {
 /// Whether the request may stand where the seat has room.
 fn fits(seat: &Seat, exchange: &Exchange) -> bool {
     let Some(request) = &exchange.request else { return true };
-    seat.depth() == 0 || size(&request.params, &request.body) == Size::Small
+    seat.depth() == 0 || request.is_small()
 }

@@ -4,12 +4,26 @@ use std::fs;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
+use super::example::Example;
 use super::front::WebServer;
 use super::process::{self, Process};
 use super::{is_root, ports, temp_dir};
 
 const APACHE: &str = "/usr/sbin/apache2";
 const MODULES: &str = "/usr/lib/apache2/modules";
+
+/// Boots httpd with this example, and with the modules that its `a2enmod` line names.
+pub fn start_example(example: &Example) -> WebServer {
+    let named = example.text().lines().find_map(|line| line.split_once("a2enmod ")).unwrap().1;
+    let modules: String = ["authn_core", "authz_user"]
+        .into_iter()
+        .chain(named.split_whitespace())
+        .filter(|name| !name.starts_with("proxy"))
+        .map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"))
+        .collect();
+    let (before, site) = example.text().split_once("<VirtualHost *:80>").unwrap();
+    start(&format!("{modules}{before}{}", site.replace("</VirtualHost>", "")))
+}
 
 /// Boots httpd with `directives` for the whole server. flupd has to listen on
 /// TCP: httpd does not run its children as root, and another user may not enter

@@ -38,6 +38,16 @@ impl Example {
         self.replace("127.0.0.1:9000", &format!("127.0.0.1:{port}"))
     }
 
+    /// The unix socket of a flupd that is asked first.
+    pub fn guard(self, path: &Path) -> Self {
+        self.replace("/run/flupd/auth.sock", path.to_str().unwrap())
+    }
+
+    /// The TCP address of a flupd, in the place of this one.
+    pub fn tcp(self, old: &str, address: &str) -> Self {
+        self.replace(old, address)
+    }
+
     /// The site's directory.
     pub fn site(self, path: &Path) -> Self {
         self.replace("/srv/mysite", path.to_str().unwrap())

@@ -47,6 +47,7 @@ fn values_are_native_strings_and_the_wsgi_keys_are_there() {
                 ("wsgi.multiprocess", ("bool", "False")),
                 ("wsgi.run_once", ("bool", "False")),
                 ("wsgi.input_terminated", ("bool", "True")),
+                ("flupd.role", ("str", "'responder'")),
                 ("wsgi.file_wrapper", ("type", "<class 'flupd_worker.FileWrapper'>")),
             ] {
                 assert_eq!(value(key), expected, "{python}: {key}");
@@ -54,7 +55,7 @@ fn values_are_native_strings_and_the_wsgi_keys_are_there() {
             assert_eq!(value("wsgi.input").0, "Input");
             assert_eq!(value("wsgi.errors").0, "Errors");
             assert_eq!(value("flupd.cancelled").0, "Cancelled");
-            assert_eq!(shown.len(), sent.len() - 1 + 10, "{python}: {shown:?}");
+            assert_eq!(shown.len(), sent.len() - 1 + 11, "{python}: {shown:?}");
         }
         let (_, shown): Shown = serde_json::from_str(worker.get("/environ").text()).unwrap();
         assert_eq!(shown["wsgi.url_scheme"].1, "'http'");
