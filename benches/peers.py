@@ -55,6 +55,8 @@ class Peer:
 def flupd(protocol, *extra):
     def command(tools, app, size, path):
         line = [tools.flupd, "serve", f"{app}:application", f"--{protocol}", f"unix:{path}", "--path", APPS]
+        if os.geteuid() == 0:
+            line += ["--user", "root"]
         sizes = [] if "--solo" in extra else ["--workers", size.workers, "--threads", size.threads]
         return line + sizes + ["--python", tools.venv, "--log-level", "warn", *extra]
 

@@ -53,6 +53,8 @@ def demonstrate(options, sockets, processes):
         ("flask", "app:app", DEMO / "flaskapp"),
     ):
         command = [options.flupd, "serve", app, "--chdir", directory, "--python", options.python]
+        if os.geteuid() == 0:
+            command += ["--user", "root"]
         command += ["--fastcgi", f"unix:{sockets}/{name}-fastcgi", "--scgi", f"unix:{sockets}/{name}-scgi"]
         processes.start(f"flupd ({name})", command, DATA / f"{name}.log", env=environment)
         for protocol in ("fastcgi", "scgi"):

@@ -110,6 +110,28 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DIR", help_heading = "App")]
     pub path: Vec<PathBuf>,
 
+    /// Run the app as this user, by name or number; flupd must be started as root, and then it must
+    /// be said [default: who starts flupd]
+    #[arg(long, value_name = "USER", help_heading = "App")]
+    pub user: Option<String>,
+
+    /// Run it with this group [default: the user's]
+    #[arg(long, value_name = "GROUP", help_heading = "App")]
+    pub group: Option<String>,
+
+    /// The permissions that files of the app don't have [default: flupd's own umask]
+    #[arg(long, value_name = "OCTAL", value_parser = values::mode, help_heading = "App")]
+    pub umask: Option<u32>,
+
+    /// Run the gateway, which speaks with the web server, as this user if flupd is started as root
+    /// [default: nobody]
+    #[arg(long, value_name = "USER", help_heading = "Addresses")]
+    pub gateway_user: Option<String>,
+
+    /// Run it with this group [default: the user's]
+    #[arg(long, value_name = "GROUP", help_heading = "Addresses")]
+    pub gateway_group: Option<String>,
+
     /// Where the app is mounted, such as /shop, or / for the root: SCRIPT_NAME for every request
     /// [default: what the web server's params say]
     #[arg(long, value_name = "NAME", help_heading = "App")]

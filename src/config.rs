@@ -8,6 +8,7 @@ mod file;
 mod gateway;
 mod logs;
 mod mistake;
+mod privileges;
 mod role;
 mod source;
 pub mod values;
@@ -18,9 +19,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::address::Address;
-pub use self::app::{AppConfig, AppId, AppLimits, Environment};
+pub use self::app::{AppConfig, AppId, AppLimits};
 pub use self::check::{QUEUE, THREADS, WORKERS};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};
+pub use self::privileges::{Identity, Privileges};
 pub use self::role::Role;
 use crate::observe::logs::LogsConfig;
 
@@ -31,6 +33,8 @@ pub struct ServeConfig {
     pub listeners: Vec<Listen>,
     /// The apps; an [`AppId`] is a place in here. Never empty.
     pub apps: Vec<AppConfig>,
+    /// What the gateway is started with.
+    pub privileges: Privileges,
     /// How long running requests may take after a SIGTERM.
     pub graceful_timeout: Duration,
     /// Bounds on what one connection can make us store.

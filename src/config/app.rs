@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::GatewayApp;
+use super::{GatewayApp, Privileges};
 
 /// An app's place in [`ServeConfig::apps`](super::ServeConfig::apps).
 #[derive(
@@ -29,6 +29,8 @@ pub struct AppConfig {
     pub path: Vec<PathBuf>,
     /// Its environment variables.
     pub environment: Environment,
+    /// What its processes are started with.
+    pub privileges: Privileges,
     /// How many worker processes.
     pub workers: usize,
     /// How many app threads in each.

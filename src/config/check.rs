@@ -3,6 +3,7 @@
 
 mod app;
 mod listen;
+mod privileges;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use toml::Spanned;
 
 pub use self::app::{QUEUE, THREADS, WORKERS};
 
+pub(super) use self::privileges::Power;
 use super::mistake::Mistake;
 use super::source::{ConfigError, Source};
 use super::written::{Given, Written};
@@ -33,12 +35,22 @@ impl ServeConfig {
     /// # Errors
     /// The first mistake in there.
     pub fn read(args: ServeArgs) -> Result<Self, ConfigError> {
+        Self::read_with(args, Power::of_this_process())
+    }
+
+    fn read_with(args: ServeArgs, power: Power) -> Result<Self, ConfigError> {
         match &args.config {
             Some(path) => {
                 let (written, source) = file::read(path)?;
-                Check::new(&source)?.all(&written)
+                Check::new(&source, power)?.all(&written)
             }
-            None => Check::new(&Source::CommandLine)?.all(&args.into()),
+            None => {
+                // Who passes a socket there, as web servers do, chose the user.
+                let mut addresses = args.fastcgi.iter().chain(&args.scgi);
+                let started = power == Power::Root && addresses.any(|address| address == "fd:0");
+                let power = if started { Power::RootAsStarted } else { power };
+                Check::new(&Source::CommandLine, power)?.all(&args.into())
+            }
         }
     }
 }
@@ -48,10 +60,11 @@ pub(super) struct Check<'s> {
     source: &'s Source,
     /// The directory from which relative paths are meant.
     base: PathBuf,
+    power: Power,
 }
 
 impl<'s> Check<'s> {
-    pub(super) fn new(source: &'s Source) -> Result<Self, ConfigError> {
+    pub(super) fn new(source: &'s Source, power: Power) -> Result<Self, ConfigError> {
         let here = || {
             std::env::current_dir().map_err(|error| source.whole(Mistake::CurrentDirectory(error)))
         };
@@ -62,7 +75,7 @@ impl<'s> Check<'s> {
                 if directory.is_absolute() { directory.to_owned() } else { here()?.join(directory) }
             }
         };
-        Ok(Self { source, base })
+        Ok(Self { source, base, power })
     }
 
     pub(super) fn all(&self, written: &Written) -> Result<ServeConfig, ConfigError> {
@@ -84,6 +97,7 @@ impl<'s> Check<'s> {
         let timeouts = Timeouts::default();
         let config = ServeConfig {
             listeners,
+            privileges: self.gateway_privileges(written)?,
             apps,
             graceful_timeout: value(&written.graceful_timeout).map_or(DEFAULT_GRACE, |s| s.0),
             limits: Limits::default(),

@@ -61,6 +61,9 @@ impl From<ServeArgs> for Written {
             python: given(args.python, same),
             chdir: given(args.chdir, same),
             path: texts(args.path),
+            user: given(args.user, same),
+            group: given(args.group, same),
+            umask: given(args.umask, Mode),
             workers: given(args.workers, |workers| Workers(i64::from(workers))),
             threads: given(args.threads, i64::from),
             preload: flag(args.preload),
@@ -72,6 +75,8 @@ impl From<ServeArgs> for Written {
             ..WrittenApp::default()
         };
         Self {
+            gateway_user: given(args.gateway_user, same),
+            gateway_group: given(args.gateway_group, same),
             graceful_timeout: given(args.graceful_timeout, Seconds),
             read_timeout: given(args.read_timeout, SomeSeconds),
             write_timeout: given(args.write_timeout, SomeSeconds),

@@ -148,6 +148,46 @@ pub enum Mistake {
     /// More than the message to the gateway holds.
     #[error("all apps and listeners together are too long, they may have 64 KiB; run two flupd")]
     TooLarge,
+    /// Nobody said who an app runs as.
+    #[error(
+        "is missing: flupd was started as root; name the user that the app shall run as, or \
+         root if it must be"
+    )]
+    NoUser,
+    /// The gateway's user is not there.
+    #[error(
+        "is missing: flupd was started as root, and there is no user nobody on this \
+         system; name one"
+    )]
+    NoNobody,
+    /// A user that the system does not know.
+    #[error("{0:?}: there is no such user on this system; name one that exists, or a number")]
+    UnknownUser(String),
+    /// A group that the system does not know.
+    #[error("{0:?}: there is no such group on this system; name one that exists, or a number")]
+    UnknownGroup(String),
+    /// A user without a group.
+    #[error("{0:?}: the system does not know the group of this user; name one with group")]
+    NoGroup(String),
+    /// A group without a user.
+    #[error("needs a user beside it; name both, or the user alone")]
+    GroupAlone,
+    /// Another user can't be had.
+    #[error(
+        "{0:?}: only root can run a process as someone else; start flupd as root, or remove this"
+    )]
+    NotRoot(String),
+    /// A bound over the one that flupd has.
+    #[error(
+        "this is more than the {most} that flupd itself may have; write less, or start it as root"
+    )]
+    Bound {
+        /// The most that can be.
+        most: u64,
+    },
+    /// `rlimit-nofile` is too low.
+    #[error("{0}: a worker needs at least 64 open files")]
+    FewFiles(u64),
     /// The current directory has gone.
     #[error("the current directory can't be read: {0}; enter one that exists")]
     CurrentDirectory(std::io::Error),

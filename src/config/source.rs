@@ -56,7 +56,11 @@ impl Source {
     pub(super) fn at(&self, key: &str, span: Range<usize>, mistake: Mistake) -> ConfigError {
         let place = match self {
             Self::CommandLine => Place::Option(option(key)),
-            Self::File { .. } => self.point(span.start, Some(key.to_owned())),
+            // Listeners have it in a section of its own.
+            Self::File { .. } => {
+                let key = key.strip_prefix("listen.").unwrap_or(key);
+                self.point(span.start, Some(key.to_owned()))
+            }
         };
         ConfigError(Box::new(Found { place, mistake }))
     }
@@ -92,6 +96,7 @@ impl Source {
 /// What a key is called on the command line.
 fn option(key: &str) -> String {
     match key {
+        "listen.group" => "--socket-group".to_owned(),
         "app" => "APP".to_owned(),
         "mode" | "owner" => format!("--socket-{key}"),
         key => format!("--{key}"),

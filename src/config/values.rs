@@ -83,6 +83,18 @@ pub enum Inherit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workers(pub i64);
 
+/// A bound on a resource: a [`size`], or `unlimited`, which is the highest number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound(pub u64);
+
+/// A bound as it is written.
+pub fn bound(text: &str) -> Result<u64, String> {
+    match text {
+        "unlimited" => Ok(u64::MAX),
+        text => size(text).map_err(|error| format!("{error}; or unlimited")),
+    }
+}
+
 /// Takes a text or a number, and parses it as on the command line.
 struct Parsed<T> {
     what: &'static str,
@@ -116,6 +128,13 @@ impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let number = |number: i64| number.to_string();
         from.deserialize_any(Parsed { what: "a size", parse: size, number }).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bound {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = |number: i64| number.to_string();
+        from.deserialize_any(Parsed { what: "a number", parse: bound, number }).map(Self)
     }
 }
 

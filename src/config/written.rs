@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{Inherit, Mode, Seconds, Size, SomeSeconds, Texts, Workers};
+use super::values::{Bound, Inherit, Mode, Seconds, Size, SomeSeconds, Texts, Workers};
 use crate::observe::log::{LogFormat, LogLevel};
 
 /// A value that may be given, and where it stands.
@@ -19,6 +19,8 @@ pub(super) type Given<T> = Option<Spanned<T>>;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Written {
+    pub(super) gateway_user: Given<String>,
+    pub(super) gateway_group: Given<String>,
     pub(super) graceful_timeout: Given<Seconds>,
     pub(super) read_timeout: Given<SomeSeconds>,
     pub(super) write_timeout: Given<SomeSeconds>,
@@ -54,6 +56,13 @@ pub(super) struct WrittenApp {
     pub(super) path: Given<Texts>,
     pub(super) env: Given<BTreeMap<String, String>>,
     pub(super) inherit_env: Given<Inherit>,
+    pub(super) user: Given<String>,
+    pub(super) group: Given<String>,
+    pub(super) umask: Given<Mode>,
+    pub(super) rlimit_nofile: Given<Bound>,
+    pub(super) rlimit_core: Given<Bound>,
+    pub(super) rlimit_as: Given<Bound>,
+    pub(super) no_new_privs: Given<bool>,
     pub(super) workers: Given<Workers>,
     pub(super) threads: Given<i64>,
     pub(super) preload: Given<bool>,

@@ -8,6 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::confine::confine;
+use crate::config::Privileges;
+
 /// How long an interpreter may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -93,7 +96,10 @@ pub enum InterpreterError {
 
 impl Interpreter {
     /// Finds the interpreter and asks it who it is.
-    pub(super) async fn find(asked: Option<&Path>) -> Result<Self, InterpreterError> {
+    pub(super) async fn find(
+        asked: Option<&Path>,
+        privileges: &Privileges,
+    ) -> Result<Self, InterpreterError> {
         let path = match asked {
             Some(path) => locate(path)?,
             None => match std::env::var_os("VIRTUAL_ENV").filter(|value| !value.is_empty()) {
@@ -101,7 +107,7 @@ impl Interpreter {
                 None => on_path("python3").ok_or(InterpreterError::NotOnPath)?,
             },
         };
-        ask(&path, PATIENCE).await
+        ask(&path, privileges, PATIENCE).await
     }
 }
 
@@ -140,8 +146,15 @@ fn on_path(command: &str) -> Option<PathBuf> {
     })
 }
 
-async fn ask(path: &Path, patience: Duration) -> Result<Interpreter, InterpreterError> {
-    let mut command = tokio::process::Command::new(path);
+/// Runs it as the app's user: who may write it decides what it does.
+async fn ask(
+    path: &Path,
+    privileges: &Privileges,
+    patience: Duration,
+) -> Result<Interpreter, InterpreterError> {
+    let mut command = std::process::Command::new(path);
+    confine(&mut command, privileges, None);
+    let mut command = tokio::process::Command::from(command);
     // -E -s -S: no settings of the user, no site module that could print.
     command.args(["-E", "-s", "-S", "-c", QUESTION]).stdin(Stdio::null()).kill_on_drop(true);
     let Ok(output) = tokio::time::timeout(patience, command.output()).await else {
@@ -196,7 +209,7 @@ mod tests {
     }
 
     async fn error(path: &Path) -> String {
-        Interpreter::find(Some(path)).await.unwrap_err().to_string()
+        Interpreter::find(Some(path), &Privileges::default()).await.unwrap_err().to_string()
     }
 
     #[tokio::test]
@@ -237,19 +250,19 @@ mod tests {
     async fn one_that_hangs_is_given_up() {
         let room = tempfile::tempdir().unwrap();
         let path = fake(&room, "exec sleep 60");
-        let result = ask(&path, Duration::from_millis(50)).await;
+        let result = ask(&path, &Privileges::default(), Duration::from_millis(50)).await;
         assert!(matches!(result, Err(InterpreterError::Silent(_))), "{result:?}");
     }
 
     #[tokio::test]
     async fn a_virtualenv_keeps_its_own_link() {
         let Some(python) = on_path("python3") else { return };
-        let real = ask(&python, PATIENCE).await.unwrap();
+        let real = ask(&python, &Privileges::default(), PATIENCE).await.unwrap();
         let room = tempfile::tempdir().unwrap();
         std::fs::create_dir(room.path().join("bin")).unwrap();
         symlink(&real.executable, room.path().join("bin/python")).unwrap();
         std::fs::write(room.path().join("pyvenv.cfg"), "home = /usr/bin\n").unwrap();
-        let inside = Interpreter::find(Some(room.path())).await.unwrap();
+        let inside = Interpreter::find(Some(room.path()), &Privileges::default()).await.unwrap();
         assert_eq!(inside.executable, room.path().join("bin/python"));
         assert_eq!(inside.version, real.version);
     }
@@ -257,9 +270,9 @@ mod tests {
     #[tokio::test]
     async fn a_shim_is_replaced_by_what_it_starts() {
         let Some(python) = on_path("python3") else { return };
-        let real = ask(&python, PATIENCE).await.unwrap();
+        let real = ask(&python, &Privileges::default(), PATIENCE).await.unwrap();
         let room = tempfile::tempdir().unwrap();
         let shim = fake(&room, &format!("exec {} \"$@\"", real.executable.display()));
-        assert_eq!(ask(&shim, PATIENCE).await.unwrap(), real);
+        assert_eq!(ask(&shim, &Privileges::default(), PATIENCE).await.unwrap(), real);
     }
 }

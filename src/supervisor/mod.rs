@@ -6,6 +6,7 @@
 
 mod backoff;
 mod cause;
+mod confine;
 mod decide;
 mod end;
 mod interpreter;
@@ -336,7 +337,7 @@ impl Supervisor<'_> {
         let config = self.config.gateway(listeners.configs().to_vec());
         let (ours, theirs) = packet::pair()?;
         let streams = self.logs.capture(&Origin { process: GATEWAY, app: None, worker: None })?;
-        let child = spawn::gateway(theirs, streams)?;
+        let child = spawn::gateway(theirs, &self.config.privileges, streams)?;
         let gateway = GatewayProcess::watch(child, ours, self.events.clone())?;
         let bell = flupd_channel::bell()?;
         let mut fds = sockets;

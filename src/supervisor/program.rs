@@ -32,7 +32,7 @@ impl Program {
     /// What is missing; the message is for the administrator.
     pub(super) async fn find(app: AppConfig) -> anyhow::Result<Self> {
         let library = spawn::library(if app.solo { spawn::SOLO } else { spawn::WORKER })?;
-        let interpreter = Interpreter::find(app.python.as_deref()).await?;
+        let interpreter = Interpreter::find(app.python.as_deref(), &app.privileges).await?;
         Ok(Self { app, interpreter, library, zygote: None })
     }
 
@@ -44,9 +44,8 @@ impl Program {
         open_files: &OpenFiles,
         streams: Option<Streams>,
     ) -> io::Result<Child> {
-        let python = &self.interpreter.executable;
-        let environment = &self.app.environment;
-        spawn::worker(python, &self.library, socket, environment, streams, open_files.before())
+        let Self { interpreter, library, app, .. } = self;
+        spawn::worker(&interpreter.executable, library, app, socket, streams, open_files.before())
     }
 
     /// Whose output it is that a worker prints, or the zygote.

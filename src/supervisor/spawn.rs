@@ -10,12 +10,11 @@ use std::process::{Command, Stdio};
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::{SigHandler, Signal as Handled, signal};
-use rustix::process::{
-    Resource, Rlimit, Signal, getpid, getppid, set_parent_process_death_signal, setrlimit,
-};
+use rustix::process::{Rlimit, Signal, geteuid, getpid, getppid, set_parent_process_death_signal};
 use tokio::process::Child;
 
-use crate::config::Environment;
+use super::confine::confine;
+use crate::config::{AppConfig, Identity, Privileges};
 use crate::observe::logs::Streams;
 
 /// The descriptor on which a child finds its socket to the supervisor.
@@ -35,10 +34,15 @@ const OURS: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_S
 
 /// Starts this very program as the gateway, also when its file has been
 /// replaced by a newer one.
-pub(super) fn gateway(control: OwnedFd, streams: Option<Streams>) -> io::Result<Child> {
+pub(super) fn gateway(
+    control: OwnedFd,
+    privileges: &Privileges,
+    streams: Option<Streams>,
+) -> io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     // `ps` shows "flupd: gateway".
     command.arg0("flupd:").arg("gateway");
+    confine(&mut command, privileges, None);
     bind_to_us(&mut command, control)?;
     print_to(&mut command, streams);
     // SAFETY: `signal` only makes a system call, which is allowed between fork
@@ -61,28 +65,32 @@ pub(super) fn gateway(control: OwnedFd, streams: Option<Streams>) -> io::Result<
 pub(super) fn worker(
     interpreter: &Path,
     library: &Path,
+    app: &AppConfig,
     status: OwnedFd,
-    environment: &Environment,
     streams: Option<Streams>,
     open_files: Rlimit,
 ) -> io::Result<Child> {
     let mut command = Command::new(interpreter);
-    set_environment(&mut command, environment);
+    confine(&mut command, &app.privileges, Some(open_files));
+    set_environment(&mut command, app);
     command.arg("-c").arg(BOOTSTRAP).arg(library);
     bind_to_us(&mut command, status)?;
     print_to(&mut command, streams);
-    // SAFETY: `setrlimit` only makes a system call.
-    unsafe {
-        command.pre_exec(move || Ok(setrlimit(Resource::Nofile, open_files)?));
-    }
     spawn(command)
 }
 
-fn set_environment(command: &mut Command, environment: &Environment) {
+fn set_environment(command: &mut Command, app: &AppConfig) {
+    let AppConfig { environment, privileges, .. } = app;
     if let Some(names) = &environment.inherit {
         command.env_clear();
         let inherited = names.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         command.envs(inherited);
+    }
+    // Who stays who they are keeps their own.
+    let changed = privileges.identity.as_ref().filter(|who| who.uid != geteuid().as_raw());
+    if let Some(Identity { name, home, .. }) = changed {
+        command.envs(name.iter().flat_map(|name| [("USER", name), ("LOGNAME", name)]));
+        command.envs(home.iter().map(|home| ("HOME", home)));
     }
     command.envs(&environment.set);
 }

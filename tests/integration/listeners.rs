@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::harness::fcgi::{self, Answer};
 use crate::harness::flupd::{FLUPD, Flupd, Serve};
 use crate::harness::process::Process;
-use crate::harness::{app, ports, temp_dir, wait};
+use crate::harness::{app, is_root, ports, temp_dir, wait};
 
 fn hello() -> Serve {
     Serve::app(&app("wrong.py"))
@@ -199,6 +199,9 @@ fn sockets_from_systemd() {
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh", FLUPD, "serve", &app("wrong.py"), "--workers", "1"]);
     command.args(["--fastcgi", "systemd"]);
+    if is_root() {
+        command.args(["--user", "root"]);
+    }
     command.current_dir(dir.path()).env_remove("VIRTUAL_ENV");
     command.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)));
     let mut process = Process::start("flupd", &mut command, dir.path().join("flupd.log"));

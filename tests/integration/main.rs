@@ -23,6 +23,7 @@ mod log_files;
 mod logs;
 mod output;
 mod preload;
+mod privileges;
 mod raw_fastcgi;
 mod raw_scgi;
 mod request_command;

@@ -44,6 +44,7 @@ impl Check<'_> {
             let mistake = Mistake::Missing("app", "name the app, such as app = \"shop.wsgi\"");
             return Err(self.source.here(written.span(), mistake));
         };
+        let privileges = self.privileges(app, written.span())?;
         let mut defaults = Vec::new();
         let mut or_default = |given: Option<usize>, key, default: usize| {
             given.unwrap_or_else(|| {
@@ -74,6 +75,7 @@ impl Check<'_> {
             path: self.path(&app.path, below)?,
             chdir,
             environment: self.environment(app)?,
+            privileges,
             workers,
             threads,
             preload: value(&app.preload).copied().unwrap_or(false),

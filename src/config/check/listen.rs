@@ -103,7 +103,7 @@ impl Check<'_> {
         let socket = SocketConfig {
             mode: value(&listen.mode).map_or(DEFAULT_MODE, |mode| mode.0),
             owner: self.text("owner", &listen.owner, "name a user")?.map(str::to_owned),
-            group: self.text("group", &listen.group, "name a group")?.map(str::to_owned),
+            group: self.text("listen.group", &listen.group, "name a group")?.map(str::to_owned),
         };
         if from_file && !matches!(address, Address::Unix(_)) {
             let keys = [

@@ -9,7 +9,7 @@ use clap::Parser;
 fn check(options: &[&str]) -> Result<ServeConfig, ConfigError> {
     let words = ["flupd", "serve", "app:application"].iter().chain(options);
     match Cli::try_parse_from(words).unwrap().command {
-        Command::Serve(args) => ServeConfig::read(*args),
+        Command::Serve(args) => ServeConfig::read_with(*args, Power::Ordinary),
         other => panic!("{other:?}"),
     }
 }

@@ -1,7 +1,7 @@
 //! What a file says, and every mistake that it can have.
 
 use super::super::ServeConfig;
-use super::super::check::Check;
+use super::super::check::{Check, Power};
 use super::*;
 use crate::config::{AppId, Protocol, Role};
 use crate::observe::log::{LogFormat, LogLevel};
@@ -20,9 +20,14 @@ impl Room {
     }
 
     fn read(&self, text: &str) -> Result<ServeConfig, String> {
+        self.read_as(text, Power::Ordinary)
+    }
+
+    fn read_as(&self, text: &str, power: Power) -> Result<ServeConfig, String> {
         let path = self.0.path().join("flupd.toml");
         std::fs::write(&path, text).unwrap();
-        let config = read(&path).and_then(|(written, source)| Check::new(&source)?.all(&written));
+        let config =
+            read(&path).and_then(|(written, source)| Check::new(&source, power)?.all(&written));
         config.map_err(|error| {
             let text = error.to_string();
             text.replace(&format!("{}/", self.0.path().display()), "")
@@ -193,6 +198,18 @@ fn every_mistake_says_where_it_stands() {
         (shop("max-params = \"1023K\""), "flupd.toml:3:14: max-params 1047552: the limit on params is at least 1M and at most 1G"),
         (shop("max-body = \"9999999999G\""), "flupd.toml:3:12: max-body 10737418238926258176: a body has at most 8388608G"),
         (large, "flupd.toml:1:1: all apps and listeners together are too long, they may have 64 KiB; run two flupd"),
+        // Users and rights.
+        (shop("user = \"no-such-user\""), "flupd.toml:3:8: user \"no-such-user\": there is no such user on this system; name one that exists, or a number"),
+        (shop("user = \"3999999999\""), "flupd.toml:3:8: user \"3999999999\": the system does not know the group of this user; name one with group"),
+        (shop("user = \"nobody\"\ngroup = \"no-such\""), "flupd.toml:4:9: group \"no-such\": there is no such group on this system; name one that exists, or a number"),
+        (shop("group = \"0\""), "flupd.toml:3:9: group needs a user beside it; name both, or the user alone"),
+        (shop("user = \"3999999999\"\ngroup = \"7\""), "flupd.toml:3:8: user \"3999999999\": only root can run a process as someone else; start flupd as root, or remove this"),
+        (shop("user = \"\""), "flupd.toml:3:8: user is empty; name a user, such as www-data"),
+        (format!("gateway-user = \"no-such-user\"\n{SHOP}"), "flupd.toml:1:16: gateway-user \"no-such-user\": there is no such user on this system; name one that exists, or a number"),
+        (shop("umask = 0o1000"), "flupd.toml:3:9: umask: write a mode in octal digits, at most 0777: 0660"),
+        (shop("rlimit-nofile = 63"), "flupd.toml:3:17: rlimit-nofile 63: a worker needs at least 64 open files"),
+        (shop("rlimit-core = \"no\""), "flupd.toml:3:15: rlimit-core: write a number of bytes, or one with K, M or G: 256K; or unlimited"),
+        (shop("no-new-privs = 1"), "flupd.toml:3:16: no-new-privs: invalid type: integer `1`, expected a boolean"),
         // Listeners.
         (listen("fastcgi = \"9000\""), "flupd.toml:2:11: fastcgi \"9000\": not an address; write unix:/path, HOST:PORT, [V6]:PORT, fd:N or systemd"),
         (too_long, "flupd.toml:2:8: scgi \"LONG\": a unix socket's path has at most 107 bytes, this one has 108; use a shorter one"),
@@ -217,6 +234,37 @@ fn every_mistake_says_where_it_stands() {
     }
     let error = read(Path::new("/no/such.toml")).unwrap_err().to_string();
     assert_eq!(error, "/no/such.toml: No such file or directory (os error 2)");
+}
+
+#[test]
+fn root_has_to_say_who_runs_an_app() {
+    let room = Room::new();
+    let error = room.read_as(SHOP, Power::Root).unwrap_err();
+    let expected = "flupd.toml:1:1: user is missing: flupd was started as root; name the user that \
+                    the app shall run as, or root if it must be";
+    assert_eq!(error, expected);
+    let config = room.read_as(&format!("{SHOP}user = \"root\"\n"), Power::Root).unwrap();
+    let privileges = &config.apps[0].privileges;
+    assert_eq!(privileges.identity.as_ref().map(|identity| identity.uid), Some(0));
+    assert!(!privileges.no_new_privs);
+    assert!(config.privileges.identity.unwrap().uid != 0);
+
+    let text = format!(
+        "gateway-user = \"3999999999\"\ngateway-group = \"8\"\n{SHOP}user = \"3999999998\"\n\
+         group = \"7\"\numask = \"027\"\nrlimit-nofile = 256\nrlimit-core = 0\nrlimit-as = \"unlimited\"\n"
+    );
+    let config = room.read_as(&text, Power::Root).unwrap();
+    let gateway = config.privileges.identity.unwrap();
+    assert_eq!((gateway.uid, gateway.gid), (3_999_999_999, 8));
+    let privileges = &config.apps[0].privileges;
+    let identity = privileges.identity.as_ref().unwrap();
+    assert_eq!((identity.uid, identity.gid), (3_999_999_998, 7));
+    assert_eq!((privileges.umask, privileges.no_new_privs), (Some(0o27), true));
+    let limits = privileges.limits;
+    assert_eq!(
+        (limits.nofile, limits.core, limits.address_space),
+        (Some(256), Some(0), Some(u64::MAX))
+    );
 }
 
 /// The keys that a section can have, as serde has them.

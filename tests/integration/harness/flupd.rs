@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::process::Process;
-use super::{temp_dir, wait};
+use super::{is_root, temp_dir, wait};
 
 /// The binary that cargo has built for these tests.
 pub const FLUPD: &str = env!("CARGO_BIN_EXE_flupd");
@@ -55,6 +55,11 @@ impl Serve {
     /// Serves what this configuration file says; `DIR` in it is the directory in
     /// which the file stands. Nothing is added to it.
     pub fn config(text: &str) -> Self {
+        // Without a word about it, root's flupd would not run the app.
+        let text = match is_root() && !text.contains("\nuser = ") {
+            true => text.replace("\napp = ", "\nuser = \"root\"\napp = "),
+            false => text.to_owned(),
+        };
         let dir = temp_dir();
         let text = text.replace("DIR", dir.path().to_str().unwrap());
         fs::write(dir.path().join("flupd.toml"), text).unwrap();
@@ -143,6 +148,9 @@ impl Serve {
             }
         }
         let log = self.dir.path().join("flupd.log");
+        if is_root() && !whole && !self.command.get_args().any(|given| given == "--user") {
+            self.command.args(["--user", "root"]);
+        }
         let process = Process::start_with("flupd", &mut self.command, log, self.stderr);
         Flupd { process, dir: self.dir }
     }
