@@ -9,6 +9,7 @@ PYTHON ?= python3
 CARGO ?= cargo
 VENV := target/venv
 BENCH_VENV := target/bench-venv
+FLUP_VENV := target/flup-venv
 
 # Debian package, and the file that shows that it is there.
 TEST_PACKAGES := nginx:/usr/sbin/nginx lighttpd:/usr/sbin/lighttpd apache2-bin:/usr/sbin/apache2 haproxy:/usr/sbin/haproxy \
@@ -18,7 +19,7 @@ DEMO_PACKAGES := nginx:/usr/sbin/nginx gcc:/usr/bin/gcc
 BENCH_PACKAGES = $(DEMO_PACKAGES) wrk:/usr/bin/wrk libev-dev:/usr/include/ev.h \
                  python3-dev:$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
 
-.PHONY: help build demo test lint bench bench-readme bench-micro install packages bench-packages demo-packages venv cargo
+.PHONY: help build demo test lint bench bench-readme bench-micro install wheel packages bench-packages demo-packages venv cargo
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,8 +30,10 @@ build: cargo ## build flupd and its worker library, optimised
 demo: demo-packages venv build ## Django and Flask behind nginx, until Ctrl-C (CHECK=1: stop after one look)
 	$(PYTHON) demo/run.py --python $(VENV) $(if $(CHECK),--check)
 
-test: packages venv cargo ## all tests, with the real web servers
+test: packages venv $(FLUP_VENV)/.stamp cargo ## all tests, with the real web servers
 	$(CARGO) build --workspace
+	FLUPD_TARGET=target/debug $(FLUP_VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check \
+	  --no-build-isolation --no-deps --wheel-dir $(FLUP_VENV)/wheel .
 	$(CARGO) test --workspace --no-fail-fast --quiet
 
 lint: cargo ## format, clippy and documentation, warnings denied
@@ -53,6 +56,10 @@ install: build ## put flupd under PREFIX (/usr/local)
 	install -D -m 644 target/release/libflupd_worker.so $(DESTDIR)$(PREFIX)/lib/flupd/libflupd_worker.so
 	install -D -m 644 target/release/libflupd_solo.so $(DESTDIR)$(PREFIX)/lib/flupd/libflupd_solo.so
 
+wheel: cargo ## a wheel of flup on flupd, with flupd in it, into target/wheels
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir target/wheels .
+	@ls target/wheels/flup-*.whl
+
 packages: ## install the Debian packages that the tests need, if any is missing
 	@tests/packages.sh $(PYTHON) $(TEST_PACKAGES)
 
@@ -68,6 +75,13 @@ $(VENV)/.stamp: tests/requirements.txt
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@
+
+# What was written for flup, and with pip what makes the wheel.
+$(FLUP_VENV)/.stamp: tests/flup/requirements.txt
+	rm -rf $(FLUP_VENV)
+	$(PYTHON) -m venv $(FLUP_VENV)
+	$(FLUP_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 $(BENCH_VENV)/.stamp: benches/requirements.txt tests/requirements.txt

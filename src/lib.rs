@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod config;
 mod control;
+pub mod embedded;
 mod gateway;
 mod inherited;
 mod observe;

@@ -26,6 +26,7 @@ pub mod packet;
 mod request;
 mod ring;
 mod role;
+pub mod scoreboard;
 mod sleeper;
 mod slot;
 pub mod startup;

@@ -4,6 +4,9 @@
 //! All of it runs on the interpreter's main thread: the gateway detached from
 //! Python, the app attached.
 
+mod client;
+mod embedded;
+
 use std::os::fd::OwnedFd;
 
 use flupd::solo::{self, App, Solo};
@@ -15,6 +18,10 @@ use pyo3::prelude::*;
 /// The extension module that the bootstrap imports.
 #[pymodule]
 mod flupd_solo {
+    #[pymodule_export]
+    use super::client::{FastcgiClient, response_head, scgi_request};
+    #[pymodule_export]
+    use super::embedded::{Gateway, Scoreboard, Seat, forked};
     #[pymodule_export]
     use super::main;
 }

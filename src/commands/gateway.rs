@@ -14,7 +14,7 @@ pub fn run() -> ExitCode {
         eprintln!("error: this command is for `flupd serve` to start; use that one");
         return ExitCode::from(2);
     };
-    match gateway::run(control) {
+    match gateway::run(control, None) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = %format_args!("{error:#}"), "gateway can't go on");

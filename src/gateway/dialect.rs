@@ -47,6 +47,7 @@ impl Dialect {
     pub(super) fn new(entry: &Entry, limits: &Limits) -> Self {
         match entry.protocol {
             Protocol::Fastcgi => {
+                let multiplexes = limits.requests_per_connection > 1;
                 let limits = fcgi::Limits {
                     max_params: entry.params,
                     max_requests: limits.requests_per_connection,
@@ -55,7 +56,7 @@ impl Dialect {
                 let capabilities = fcgi::Capabilities {
                     max_conns: most,
                     max_reqs: most,
-                    mpxs_conns: true,
+                    mpxs_conns: multiplexes,
                     roles: entry.roles,
                 };
                 Self::Fastcgi(fcgi::Decoder::new(limits, capabilities))

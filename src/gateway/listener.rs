@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use super::connection::Connection;
+use super::door;
 use super::entry::Entry;
 use super::shared::Shared;
 use super::stream::Stream;
@@ -50,17 +51,17 @@ impl Listener {
         Ok(Self { socket: watch(socket, Interest::READABLE)?, is_unix })
     }
 
-    async fn accept(&self) -> io::Result<(Stream, String)> {
+    async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let accept = |socket: &OwnedFd| Ok(acceptfrom_with(socket, flags)?);
         let (socket, peer) = self.socket.async_io(Interest::READABLE, accept).await?;
         if self.is_unix {
-            return Ok((Stream::new(socket)?, "unix".to_owned()));
+            return Ok((Stream::new(socket)?, None));
         }
         // Answers are written whole: waiting to fill a segment only delays.
         set_tcp_nodelay(&socket, true)?;
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-        Ok((Stream::new(socket)?, peer.map(|peer| peer.to_string()).unwrap_or_default()))
+        Ok((Stream::new(socket)?, peer))
     }
 }
 
@@ -135,9 +136,11 @@ pub(super) async fn run(
             () = shared.stopping.wait() => return,
         };
         match accepted {
+            Ok((_, peer)) if !door::lets_in(peer) => {}
             Ok((stream, peer)) => {
                 let shared = Rc::clone(&shared);
                 let admitted = admission.enter();
+                let peer = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
                 let peer = format!("{peer} on {}", entry.address);
                 let connection = Connection::new(stream, Rc::clone(&entry), peer, shared);
                 tokio::task::spawn_local(async move {

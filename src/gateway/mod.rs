@@ -10,6 +10,7 @@ mod app;
 mod arriving;
 mod connection;
 mod dialect;
+pub mod door;
 mod entry;
 mod exchange;
 mod front;
@@ -48,14 +49,14 @@ use crate::control::{Control, FromGateway, ToGateway};
 use crate::observe::log;
 
 /// Runs the gateway until the supervisor says stop and all is answered, or the
-/// supervisor has gone.
+/// supervisor has gone. It logs to `output`, if there is one, else to the supervisor.
 ///
 /// # Errors
 /// When the process can't do its work at all; the message is for the
 /// administrator.
-pub(crate) fn run(control: OwnedFd) -> anyhow::Result<()> {
+pub(crate) fn run(control: OwnedFd, output: Option<log::Output>) -> anyhow::Result<()> {
     let runtime = runtime().context("the gateway's runtime can't start")?;
-    let done = runtime.block_on(serve(control));
+    let done = runtime.block_on(serve(control, output));
     // A spool write that still runs has nobody to wait for it.
     runtime.shutdown_background();
     done
@@ -71,7 +72,7 @@ fn runtime() -> std::io::Result<LocalRuntime> {
         .build_local(LocalOptions::default())
 }
 
-async fn serve(control: OwnedFd) -> anyhow::Result<()> {
+async fn serve(control: OwnedFd, output: Option<log::Output>) -> anyhow::Result<()> {
     let control = Rc::new(Control::new(control).context("the control socket can't be watched")?);
     let (config, mut fds) = match control.receive().await.context("no configuration came")? {
         Some((ToGateway::Configure(config), fds)) => (config, fds),
@@ -79,7 +80,10 @@ async fn serve(control: OwnedFd) -> anyhow::Result<()> {
         None => return Ok(()),
     };
     let bell = fds.pop().context("the bell did not come with the configuration")?;
-    start_log(&config, &mut fds)?;
+    match output {
+        Some(output) => log::start(config.log, output),
+        None => start_log(&config, &mut fds)?,
+    }
     if let Err(error) = schedule::batch() {
         debug!(%error, "the gateway is scheduled as any other process");
     }

@@ -60,7 +60,8 @@ pub fn stderr_is_the_journal() -> bool {
     journal::is_behind(io::stderr())
 }
 
-/// Starts logging in this process, once in its life.
+/// Starts logging in this process, once in its life: if there is a log already,
+/// that one goes on. A gateway inside a script may be started again there.
 pub fn start(config: LogConfig, output: Output) {
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -76,9 +77,9 @@ pub fn start(config: LogConfig, output: Output) {
         .log_internal_errors(false)
         .with_writer(Outputs { output, journal: config.journal });
     let log = tracing_subscriber::registry().with(filter);
-    match (config.format, config.journal) {
-        (LogFormat::Text, false) => log.with(lines).init(),
-        (LogFormat::Text, true) => log.with(lines.without_time()).init(),
-        (LogFormat::Json, _) => log.with(lines.json().flatten_event(true)).init(),
-    }
+    let _ = match (config.format, config.journal) {
+        (LogFormat::Text, false) => log.with(lines).try_init(),
+        (LogFormat::Text, true) => log.with(lines.without_time()).try_init(),
+        (LogFormat::Json, _) => log.with(lines.json().flatten_event(true)).try_init(),
+    };
 }

@@ -15,6 +15,7 @@ mod app_loading;
 mod cancelled;
 mod configuration;
 mod crashes;
+mod flup;
 mod frameworks;
 mod interpreters;
 mod limits;

@@ -28,7 +28,7 @@ pub(crate) fn status_socket() -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// `EBADF` when nothing is open there.
-pub(crate) fn duplicate(fd: i32) -> io::Result<OwnedFd> {
+pub fn duplicate(fd: i32) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(rustix::io::Errno::BADF.into());
     }

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PySystemExit;
@@ -25,11 +26,21 @@ extern "C" fn in_child() {
 
 /// Watches for forks from here on, by Python or by an extension module.
 pub(crate) fn watch() {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(register);
+}
+
+fn register() {
     // SAFETY: the handler lives as long as the library, which is never
     // unloaded, and does nothing but store to an atomic, which is allowed
     // between fork and exec. It fails only without memory; then children are
     // not noticed, as without it.
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+}
+
+/// This process was forked to be a worker: it counts as one of its own.
+pub(crate) fn adopt() {
+    FORKED.store(false, Ordering::Relaxed);
 }
 
 /// Whether this process is a child that the app forked.
@@ -61,7 +72,7 @@ pub(crate) fn fork(_attached: Python<'_>) -> io::Result<Option<Pid>> {
         if pid < 0 { Err(error) } else { Ok(Pid::from_raw(pid)) }
     };
     if matches!(forked, Ok(None)) {
-        FORKED.store(false, Ordering::Relaxed);
+        adopt();
     }
     forked
 }

@@ -5,6 +5,7 @@ pub mod apache;
 pub mod digest;
 pub mod example;
 pub mod fcgi;
+pub mod flup;
 pub mod flupd;
 #[macro_use]
 pub mod front;

@@ -1,0 +1,1 @@
+"""WSGI apps that hand their requests to a server behind them."""

@@ -1,0 +1,210 @@
+//! A gateway inside somebody else's program: a script that serves its app by
+//! itself and has no `flupd serve` around it.
+//!
+//! The script plays the supervisor's part with [`Gateway`]. The gateway is the
+//! one that `flupd serve` starts, fed by the same messages; [`run`] runs it on a
+//! thread of the script's process or in a process that it has forked.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flupd_channel::{Ends, packet};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::config::{AppId, GatewayApp, GatewayConfig, Limits, ListenerConfig, Timeouts};
+pub use crate::config::{Protocol, Role};
+use crate::control::{FromGateway, ToGateway};
+pub use crate::gateway::door::Door;
+use crate::observe::log::{self, LogConfig, LogFormat, LogLevel, Output};
+use crate::observe::sink::{Sink, Target};
+
+/// The only app there is.
+const APP: AppId = AppId(0);
+
+/// How long what is logged last may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a script can say about its gateway.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What is spoken on the socket.
+    pub protocol: Protocol,
+    /// The socket's address for people.
+    pub address: String,
+    /// How many requests can be inside the app at once.
+    pub concurrency: usize,
+    /// Whether a connection may carry several requests at once.
+    pub multiplexed: bool,
+    /// The mount point to report; none: what the web server's params tell.
+    pub script_name: Option<String>,
+    /// What web servers may ask for over FastCGI.
+    pub roles: Vec<Role>,
+    /// How long a peer may be silent; none: as long as `flupd serve` lets it.
+    pub patience: Option<Duration>,
+}
+
+/// What the gateway says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// Nothing new.
+    Nothing,
+    /// It accepts connections.
+    Listening,
+    /// A worker must be ended; why.
+    Broken(u64, String),
+    /// It has ended.
+    Gone,
+}
+
+/// The script's end of a gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    control: OwnedFd,
+    bell: OwnedFd,
+}
+
+impl Gateway {
+    /// Prepares a gateway that listens on this socket. What comes back is for
+    /// [`run`].
+    ///
+    /// # Errors
+    /// What the operating system reports, usually that no descriptor is left.
+    pub fn new(options: Options, listener: OwnedFd) -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = packet::pair()?;
+        let gateway = Self { control: ours, bell: flupd_channel::bell()? };
+        let fds = [listener.as_fd(), gateway.bell.as_fd()];
+        gateway.send(&ToGateway::Configure(configuration(options)), &fds)?;
+        Ok((gateway, theirs))
+    }
+
+    /// What connects one app thread with the gateway.
+    ///
+    /// # Errors
+    /// What the operating system reports, usually that no descriptor is left.
+    pub fn channel(&self) -> io::Result<Ends> {
+        flupd_channel::create(1, &self.bell)
+    }
+
+    /// Takes on a worker of one app thread, which gets requests at once; `ends`
+    /// are the gateway's of its [channel](Self::channel). Numbers must differ.
+    ///
+    /// # Errors
+    /// That the gateway has gone.
+    pub fn employ(&self, worker: u64, pid: u32, ends: &[OwnedFd]) -> io::Result<()> {
+        let ends: Vec<BorrowedFd<'_>> = ends.iter().map(AsFd::as_fd).collect();
+        self.send(&ToGateway::WorkerStarted { app: APP, worker, pid }, &ends)?;
+        self.send(&ToGateway::WorkerReady { app: APP, worker }, &[])
+    }
+
+    /// The worker gets no more requests, and its port is closed when it has none.
+    ///
+    /// # Errors
+    /// That the gateway has gone.
+    pub fn drain(&self, worker: u64) -> io::Result<()> {
+        self.send(&ToGateway::WorkerDrain { app: APP, worker }, &[])
+    }
+
+    /// The worker has ended: `cause` is for the log.
+    ///
+    /// # Errors
+    /// That the gateway has gone.
+    pub fn exited(&self, worker: u64, cause: String, expected: bool) -> io::Result<()> {
+        self.send(&ToGateway::WorkerExited { app: APP, worker, cause, expected }, &[])
+    }
+
+    /// Accept no more, finish what was begun, then end.
+    ///
+    /// # Errors
+    /// That the gateway has gone.
+    pub fn stop(&self) -> io::Result<()> {
+        self.send(&ToGateway::Stop, &[])
+    }
+
+    /// What the gateway has said. Does not wait.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    pub fn report(&self) -> io::Result<Report> {
+        let mut fds = [PollFd::new(&self.control, PollFlags::IN)];
+        if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? == 0 {
+            return Ok(Report::Nothing);
+        }
+        match packet::receive(&self.control)? {
+            None => Ok(Report::Gone),
+            Some((message, _)) => Ok(match serde_json::from_slice(&message)? {
+                FromGateway::Listening => Report::Listening,
+                FromGateway::WorkerBroken { app: _, worker, reason } => {
+                    Report::Broken(worker, reason)
+                }
+            }),
+        }
+    }
+
+    fn send(&self, message: &ToGateway, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        packet::send(&self.control, &serde_json::to_vec(message)?, fds)
+    }
+}
+
+/// Readable when there is a [report](Gateway::report).
+impl AsFd for Gateway {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+}
+
+/// Runs the gateway on this thread until it was told to stop and all is answered,
+/// or its [`Gateway`] has gone. `door`, if there is one, says who may connect.
+///
+/// # Errors
+/// When it can't do its work at all; the message is for the administrator.
+pub fn run(control: OwnedFd, door: Option<Door>) -> anyhow::Result<()> {
+    let log = log()?;
+    crate::gateway::door::set(door);
+    let done = crate::gateway::run(control, Some(Output::Sink(Arc::clone(&log))));
+    crate::gateway::door::set(None);
+    log.flush(FAREWELL);
+    done
+}
+
+/// The log of this process: its standard error.
+fn log() -> io::Result<Arc<Sink>> {
+    static LOG: Mutex<Option<Arc<Sink>>> = Mutex::new(None);
+    let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(log) = &*log {
+        return Ok(Arc::clone(log));
+    }
+    let opened = Sink::open(Target::Stderr)?;
+    *log = Some(Arc::clone(&opened));
+    Ok(opened)
+}
+
+fn configuration(options: Options) -> GatewayConfig {
+    let timeouts = options.patience.map_or_else(Timeouts::default, |patience| Timeouts {
+        read: patience,
+        write: patience,
+        ..Timeouts::default()
+    });
+    let mut limits = Limits::default();
+    if !options.multiplexed {
+        limits.requests_per_connection = 1;
+    }
+    let app = GatewayApp {
+        script_name: options.script_name,
+        concurrency: options.concurrency,
+        ..GatewayApp::default()
+    };
+    let Options { protocol, address, roles, .. } = options;
+    GatewayConfig {
+        listeners: vec![ListenerConfig { protocol, address, apps: vec![APP], roles }],
+        apps: vec![app],
+        limits,
+        timeouts,
+        log: LogConfig {
+            level: LogLevel::Warn,
+            format: LogFormat::Text,
+            journal: log::stderr_is_the_journal(),
+        },
+    }
+}

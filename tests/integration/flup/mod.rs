@@ -1,0 +1,3 @@
+//! flup on flupd: scripts that were written for flup, unchanged.
+
+mod package;

@@ -1,0 +1,93 @@
+//! The package itself: its own tests, and the wheel that it comes in.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use crate::harness::python::{self, Interpreter};
+use crate::harness::{flup, source};
+
+/// `tests/flup/` with each Python of the machine. They mostly wait, so those of one
+/// Python run side by side.
+#[test]
+fn its_own_tests_under_each_python() {
+    let modules: Vec<String> = fs::read_dir(source("tests/flup"))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".py").map(str::to_owned))
+        .filter(|name| name.starts_with("test_"))
+        .collect();
+    assert!(modules.len() > 5, "{modules:?}");
+    let interpreters = python::interpreters();
+    let last = interpreters.len() - 1;
+    for (at, Interpreter { version, path }) in interpreters.into_iter().enumerate() {
+        // All of it with the oldest and the newest; with those between, what a
+        // change of Python breaks first.
+        let whole = at == 0 || at == last;
+        let modules: Vec<_> = modules
+            .iter()
+            .filter(|&name| whole || name == "test_cgi" || name == "test_client")
+            .collect();
+        let run = |module: &&String| {
+            Command::new(&path)
+                .args(["-W", "error::DeprecationWarning", "-m", "unittest", module.as_str()])
+                .current_dir(source("tests/flup"))
+                .env("PYTHONPATH", flup::target())
+                .env("PYTHONDONTWRITEBYTECODE", "1")
+                .env_remove("FLUPD_WORKER_LIB")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let running: Vec<_> = modules.iter().map(run).collect();
+        for (module, child) in modules.iter().zip(running) {
+            let output = child.wait_with_output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            let passed = output.status.success() && told.contains("\nOK");
+            assert!(passed, "{module} with Python {version}:\n{told}");
+        }
+    }
+}
+
+/// In a fresh virtualenv: the program, the package, the entry points.
+#[test]
+fn the_wheel_has_all_that_is_needed() {
+    let environment = flup::virtualenv();
+    let bin = environment.path().join("bin");
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(bin.join(program))
+            .args(arguments)
+            .current_dir(environment.path())
+            .env_remove("PYTHONPATH")
+            .env_remove("FLUPD_WORKER_LIB")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {told}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run("flupd", &["--version"]).starts_with("flupd "));
+    assert!(run("flupd", &["serve", "--help"]).contains("Usage: flupd serve"));
+    let script = "import flup.server.fcgi as f, flup.server._native as n; n.library(); \
+                  print(f.__version__)";
+    assert_eq!(run("python", &["-c", script]).trim(), "1.0.3+flupd.0.1.0");
+    let script = "from importlib.metadata import distribution as d\n\
+                  for e in d('flup').entry_points: print(e.group, e.name, e.load().__name__)";
+    let entries = run("python", &["-c", script]);
+    for (name, runner) in [
+        ("fcgi", "run_fcgi_thread"),
+        ("fcgi_thread", "run_fcgi_thread"),
+        ("fcgi_fork", "run_fcgi_fork"),
+        ("scgi", "run_scgi_thread"),
+        ("scgi_thread", "run_scgi_thread"),
+        ("scgi_fork", "run_scgi_fork"),
+    ] {
+        let line = format!("paste.server_runner {name} {runner}\n");
+        assert!(entries.contains(&line), "{line} in {entries}");
+    }
+    // What an app requires of flup is fulfilled, and pip takes nothing older for it.
+    let script = "from importlib.metadata import version; print(version('flup'))";
+    assert_eq!(run("python", &["-c", script]).trim(), "1.0.3+flupd.0.1.0");
+}
