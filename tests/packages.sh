@@ -37,10 +37,23 @@ fi
 echo "make: installing $list"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-# A web server's package also starts its service, which fails where the port is
-# taken. The service is not needed: what counts is the look afterwards.
+
+# A web server's package would also start its service, now and at each boot: port
+# 80 is not ours to take. A policy that is there already is left alone.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+fi
+enabled() {
+    find /etc/systemd/system -name '*.service' -type l 2>/dev/null | sort
+}
+before=$(enabled)
+# What counts is the look afterwards.
 # shellcheck disable=SC2086
 apt-get install -y -qq --no-install-recommends $list </dev/null >&2 || true
+comm -13 <(echo "$before") <(enabled) | xargs -r rm -f
 
 list=$(missing "$@" | tr '\n' ' ')
 if [ -n "$list" ]; then

@@ -48,6 +48,16 @@ def moved(environ, start_response):
     return [b"over there\n"]
 
 
+def status(environ, start_response):
+    start_response(query(environ, "status") + " Said", PLAIN)
+    return [b"said by the app\n"]
+
+
+def accel(environ, start_response):
+    start_response("200 OK", PLAIN + [("X-Accel-Redirect", query(environ, "file"))])
+    return []
+
+
 def cookies(environ, start_response):
     start_response("200 OK", PLAIN + [("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Path=/")])
     return [environ.get("HTTP_COOKIE", "").encode("latin-1")]

@@ -10,11 +10,11 @@
 #[macro_use]
 mod harness;
 
-mod apache;
 mod app_loading;
 mod cancelled;
 mod configuration;
 mod crashes;
+mod examples;
 mod flup;
 mod frameworks;
 mod interpreters;

@@ -218,7 +218,7 @@ fn apache_asks_an_authorizer() {
     let (_behind, behind) = serve(&[]);
     let example = Example::open("apache-examples/authorizer.conf");
     let example = example.tcp("127.0.0.1:9001", &guard).tcp("127.0.0.1:9000", &behind);
-    let web = apache::start_example(&example);
+    let web = apache::start(&example);
     for (target, body) in [("/basic/x", None), ("/members/x", Some("say the word\n"))] {
         let answer = Request::get(target).send(web.address()).unwrap();
         assert_eq!(answer.status, 401, "{target}: {answer:?}");

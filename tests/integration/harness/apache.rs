@@ -1,10 +1,13 @@
-//! Apache httpd with mod_proxy_fcgi, run by any user in a temporary directory.
+//! Apache httpd, run by any user in a temporary directory.
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::example::Example;
+use super::flupd::Serve;
 use super::front::WebServer;
 use super::process::{self, Process};
 use super::{is_root, ports, temp_dir};
@@ -12,35 +15,43 @@ use super::{is_root, ports, temp_dir};
 const APACHE: &str = "/usr/sbin/apache2";
 const MODULES: &str = "/usr/lib/apache2/modules";
 
+/// Those of the modules that Debian enables by itself which an example may need.
+const STOCK: [&str; 9] = [
+    "mpm_event",
+    "authn_core",
+    "authz_core",
+    "authz_user",
+    "alias",
+    "dir",
+    "env",
+    "mime",
+    "setenvif",
+];
+
 /// Boots httpd with this example, and with the modules that its `a2enmod` line names.
-pub fn start_example(example: &Example) -> WebServer {
-    let named = example.text().lines().find_map(|line| line.split_once("a2enmod ")).unwrap().1;
-    let modules: String = ["authn_core", "authz_user"]
-        .into_iter()
-        .chain(named.split_whitespace())
-        .filter(|name| !name.starts_with("proxy"))
+pub fn start(example: &Example) -> WebServer {
+    let port = ports::free();
+    let named = example.text().lines().find_map(|line| line.split_once("a2enmod ")).unwrap();
+    let more = named.1.split_whitespace().filter(|name| !STOCK.contains(name));
+    let modules = STOCK.into_iter().chain(more);
+    let modules: String = modules
         .map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"))
+        .chain(["TypesConfig /dev/null\nAddType text/css .css\n".to_owned()])
         .collect();
-    let (before, site) = example.text().split_once("<VirtualHost *:80>").unwrap();
-    start(&format!("{modules}{before}{}", site.replace("</VirtualHost>", "")))
+    let text = example.text().replace("<VirtualHost *:80>", &format!("<VirtualHost *:{port}>"));
+    boot(port, &format!("{modules}{text}"))
 }
 
-/// Boots httpd with `directives` for the whole server. flupd has to listen on
-/// TCP: httpd does not run its children as root, and another user may not enter
-/// the test's directory.
-pub fn start(directives: &str) -> WebServer {
+fn boot(port: u16, directives: &str) -> WebServer {
     let dir = temp_dir();
+    open_to_www_data(dir.path());
     let path = dir.path().display();
-    let port = ports::free();
     let error_log = dir.path().join("error.log");
     let user = if is_root() { "User www-data\nGroup www-data\n" } else { "" };
-    let modules: String = ["mpm_event", "authz_core", "proxy", "proxy_fcgi"]
-        .map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"))
-        .concat();
     let config = format!(
         "ServerRoot {path}\nServerName 127.0.0.1\nListen 127.0.0.1:{port}\n\
          PidFile {path}/apache.pid\nErrorLog {path}/error.log\nDefaultRuntimeDir {path}\n\
-         {modules}{user}{directives}\n"
+         {user}{directives}\n"
     );
     let config_path = dir.path().join("apache.conf");
     fs::write(&config_path, config).unwrap();
@@ -51,4 +62,15 @@ pub fn start(directives: &str) -> WebServer {
     WebServer::started(process, dir, SocketAddr::from(([127, 0, 0, 1], port)), move || {
         process::read(&error_log)
     })
+}
+
+/// Lets Apache's processes open flupd's socket: root's Apache gives up its rights.
+pub fn admitted(serve: Serve) -> Serve {
+    open_to_www_data(serve.dir());
+    if is_root() { serve.args(["--socket-group", "www-data"]) } else { serve }
+}
+
+/// Lets other users pass through a test's directory.
+pub fn open_to_www_data(dir: &Path) {
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o711)).unwrap();
 }

@@ -8,7 +8,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::source;
+use super::flupd::Serve;
+use super::front::{Server, Site, WebServer};
+use super::{apache, caddy, h2o, haproxy, lighttpd, nginx, ports, source};
 
 /// The text of an example file with the user's changes made.
 pub struct Example {
@@ -33,9 +35,53 @@ impl Example {
         self.replace("/run/flupd/app.sock", path.to_str().unwrap())
     }
 
-    /// flupd's port of 127.0.0.1, in the place of 9000.
+    /// flupd's port of 127.0.0.1, in the place of 9000 (FastCGI) or 9001 (SCGI).
     pub fn port(self, port: u16) -> Self {
-        self.replace("127.0.0.1:9000", &format!("127.0.0.1:{port}"))
+        let old = ["127.0.0.1:9000", "127.0.0.1:9001"];
+        let old = old.into_iter().find(|old| self.text.contains(old)).unwrap_or(old[0]);
+        self.replace(old, &format!("127.0.0.1:{port}"))
+    }
+
+    /// Starts flupd as the file's comment says, with these settings besides, and
+    /// the web server in front of it.
+    pub fn in_front_of(self, serve: Serve) -> Site {
+        let mut serve = match Server::of(&self.name) {
+            Server::Apache => apache::admitted(serve),
+            _ => serve,
+        };
+        let (_, command) = self.text.split_once("flupd serve").unwrap();
+        let command = command.replace("\\\n#", "");
+        let words: Vec<_> = command.lines().next().unwrap().split_whitespace().collect();
+        let mut listener = None;
+        for (&word, &value) in words.iter().zip(&words[1..]) {
+            match word {
+                "--fastcgi" | "--scgi" => listener = Some((word.to_owned(), value.to_owned())),
+                "--script-name" => serve = serve.args([word, value]),
+                _ => {}
+            }
+        }
+        let (option, address) = listener.unwrap();
+        if address.starts_with("unix:") {
+            let flupd = serve.on_socket(&option);
+            let web = self.socket(&flupd.socket()).boot();
+            Site { web, flupd }
+        } else {
+            let port = ports::free();
+            let flupd = serve.on(&option, &format!("127.0.0.1:{port}"));
+            Site { web: self.port(port).boot(), flupd }
+        }
+    }
+
+    /// Boots the web server that the file is for.
+    pub fn boot(self) -> WebServer {
+        match Server::of(&self.name) {
+            Server::Nginx => nginx::start(|port| self.listen(port)),
+            Server::Lighttpd => lighttpd::start(&self),
+            Server::Apache => apache::start(&self),
+            Server::Haproxy => haproxy::start(self),
+            Server::Caddy => caddy::start(self),
+            Server::H2o => h2o::start(self),
+        }
     }
 
     /// The unix socket of a flupd that is asked first.

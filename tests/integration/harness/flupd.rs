@@ -118,18 +118,15 @@ impl Serve {
         self.on_socket("--scgi")
     }
 
-    /// Starts it on a port of 127.0.0.1, for FastCGI, and returns when that accepts
-    /// connections.
-    pub fn on_port(self, port: u16) -> Flupd {
-        self.on("--fastcgi", &format!("127.0.0.1:{port}"))
-    }
-
-    fn on_socket(self, option: &str) -> Flupd {
+    /// As [`Serve::on`], on the socket [`Flupd::socket`].
+    pub fn on_socket(self, option: &str) -> Flupd {
         let address = format!("unix:{}/app.sock", self.dir().display());
         self.on(option, &address)
     }
 
-    fn on(self, option: &str, address: &str) -> Flupd {
+    /// Starts it on the address of `--fastcgi` or `--scgi`, and returns when that
+    /// accepts connections.
+    pub fn on(self, option: &str, address: &str) -> Flupd {
         let mut flupd = self.args([option, address]).start();
         flupd.wait_until_accepting(address);
         flupd
@@ -234,6 +231,14 @@ impl Flupd {
     /// Waits for its end.
     pub fn wait(&mut self) -> std::process::ExitStatus {
         self.process.wait()
+    }
+
+    /// How many sockets it has open, in all its processes.
+    pub fn sockets(&self) -> usize {
+        let open = |pid| fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let is_socket = |path: PathBuf| path.to_string_lossy().starts_with("socket:");
+        let links = self.tree().into_iter().flat_map(open).map(|entry| fs::read_link(entry.path()));
+        links.filter(|link| link.as_ref().is_ok_and(|path| is_socket(path.clone()))).count()
     }
 
     /// The process ids of the supervisor and everything it has started.

@@ -1,14 +1,16 @@
 //! The web servers in front of flupd, as one table that every case runs on.
 
+use std::fs;
 use std::net::{SocketAddr, TcpStream};
 
 use tempfile::TempDir;
 
+use super::app;
 use super::example::Example;
 use super::flupd::{Flupd, Serve};
 use super::http::{Request, Response};
 use super::process::Process;
-use super::{app, haproxy, lighttpd, nginx, ports, wait};
+use super::wait;
 
 /// A web server and the way in which it speaks to flupd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +29,65 @@ pub enum Front {
     LighttpdFastcgi,
     /// lighttpd, SCGI.
     LighttpdScgi,
+    /// Apache's mod_proxy_fcgi, a connection per request.
+    ApacheFastcgi,
+    /// Apache's mod_proxy_fcgi, connections kept open.
+    ApacheReuse,
+    /// Apache's mod_proxy_fcgi as a handler for what is no file.
+    ApacheHandler,
+    /// Apache's mod_proxy_scgi.
+    ApacheScgi,
     /// HAProxy, FastCGI connections kept open, one request at a time on each.
     Haproxy,
     /// HAProxy, many requests at a time on a FastCGI connection.
     HaproxyMultiplexed,
+    /// Caddy, a FastCGI connection per request.
+    Caddy,
+    /// H2O, FastCGI connections kept open.
+    H2o,
+}
+
+/// The program behind a [`Front`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    Nginx,
+    Lighttpd,
+    Apache,
+    Haproxy,
+    Caddy,
+    H2o,
 }
 
 impl Front {
+    /// The file that users copy.
+    fn example(self) -> &'static str {
+        match self {
+            Self::NginxFastcgi | Self::NginxUnbuffered => "nginx-examples/fastcgi.conf",
+            Self::NginxKeepConn | Self::NginxSolo => "nginx-examples/fastcgi-keepconn.conf",
+            Self::NginxScgi => "nginx-examples/scgi.conf",
+            Self::LighttpdFastcgi => "lighttpd-examples/fastcgi.conf",
+            Self::LighttpdScgi => "lighttpd-examples/scgi.conf",
+            Self::ApacheFastcgi => "apache-examples/fastcgi.conf",
+            Self::ApacheReuse => "apache-examples/fastcgi-reuse.conf",
+            Self::ApacheHandler => "apache-examples/handler.conf",
+            Self::ApacheScgi => "apache-examples/scgi.conf",
+            Self::Haproxy => "haproxy-examples/fastcgi.cfg",
+            Self::HaproxyMultiplexed => "haproxy-examples/multiplexed.cfg",
+            Self::Caddy => "caddy-examples/fastcgi.caddyfile",
+            Self::H2o => "h2o-examples/fastcgi.conf",
+        }
+    }
+
+    /// The program that it is.
+    pub fn server(self) -> Server {
+        Server::of(self.example())
+    }
+
+    /// Whether it speaks FastCGI, and not SCGI.
+    pub fn is_fastcgi(self) -> bool {
+        !matches!(self, Self::NginxScgi | Self::LighttpdScgi | Self::ApacheScgi)
+    }
+
     /// How many workers and threads to ask for, where a case needs several: in
     /// solo mode there are no threads.
     pub fn several(self, workers: &'static str, threads: &'static str) -> Vec<&'static str> {
@@ -43,28 +97,6 @@ impl Front {
         }
     }
 
-    /// Whether it is nginx.
-    pub fn is_nginx(self) -> bool {
-        matches!(
-            self,
-            Self::NginxFastcgi
-                | Self::NginxKeepConn
-                | Self::NginxSolo
-                | Self::NginxUnbuffered
-                | Self::NginxScgi
-        )
-    }
-
-    /// Whether it is lighttpd.
-    pub fn is_lighttpd(self) -> bool {
-        matches!(self, Self::LighttpdFastcgi | Self::LighttpdScgi)
-    }
-
-    /// Whether it is HAProxy.
-    pub fn is_haproxy(self) -> bool {
-        matches!(self, Self::Haproxy | Self::HaproxyMultiplexed)
-    }
-
     /// Serves one of the test apps.
     pub fn serve(self, name: &str) -> Site {
         self.serve_with(Serve::app(&app(name)))
@@ -72,37 +104,34 @@ impl Front {
 
     /// Serves with these settings; the socket is added here.
     pub fn serve_with(self, serve: Serve) -> Site {
-        let serve = if self == Self::NginxSolo { serve.args(["--solo"]) } else { serve };
-        let port = ports::free();
-        let flupd = match self {
-            Self::Haproxy | Self::HaproxyMultiplexed => serve.on_port(port),
-            Self::NginxScgi | Self::LighttpdScgi => serve.on_scgi(),
-            _ => serve.on_fastcgi(),
-        };
-        let socket = flupd.socket();
-        let nginx_on = |name: &str, directives: &[&str]| {
-            nginx::start(|port| {
-                let example = Example::open(name).listen(port).socket(&socket);
-                directives.iter().fold(example, |example, line| example.uncomment(line))
-            })
-        };
-        let lighttpd_on = |name: &str| lighttpd::start(&Example::open(name).socket(&socket));
-        let haproxy_on = |name: &str| haproxy::start(Example::open(name).port(port));
-        let web = match self {
-            Self::NginxFastcgi => nginx_on("nginx-examples/fastcgi.conf", &[]),
-            Self::NginxKeepConn | Self::NginxSolo => {
-                nginx_on("nginx-examples/fastcgi-keepconn.conf", &[])
-            }
+        let example = Example::open(self.example());
+        match self {
             Self::NginxUnbuffered => {
-                nginx_on("nginx-examples/fastcgi.conf", &["fastcgi_request_buffering off;"])
+                example.uncomment("fastcgi_request_buffering off;").in_front_of(serve)
             }
-            Self::NginxScgi => nginx_on("nginx-examples/scgi.conf", &[]),
-            Self::LighttpdFastcgi => lighttpd_on("lighttpd-examples/fastcgi.conf"),
-            Self::LighttpdScgi => lighttpd_on("lighttpd-examples/scgi.conf"),
-            Self::Haproxy => haproxy_on("haproxy-examples/fastcgi.cfg"),
-            Self::HaproxyMultiplexed => haproxy_on("haproxy-examples/multiplexed.cfg"),
-        };
-        Site { web, flupd }
+            Self::ApacheHandler => {
+                let site = serve.dir().to_owned();
+                fs::create_dir(site.join("public")).unwrap();
+                example.site(&site).in_front_of(serve)
+            }
+            Self::NginxSolo => example.in_front_of(serve.args(["--solo"])),
+            _ => example.in_front_of(serve),
+        }
+    }
+}
+
+impl Server {
+    /// The one that an example is for.
+    pub fn of(example: &str) -> Self {
+        match example.split('/').next() {
+            Some("nginx-examples") => Self::Nginx,
+            Some("lighttpd-examples") => Self::Lighttpd,
+            Some("apache-examples") => Self::Apache,
+            Some("haproxy-examples") => Self::Haproxy,
+            Some("caddy-examples") => Self::Caddy,
+            Some("h2o-examples") => Self::H2o,
+            _ => panic!("{example} is no web server's"),
+        }
     }
 }
 
@@ -167,40 +196,4 @@ impl Drop for WebServer {
             eprintln!("---- error log of process {:?}\n{}", self.process.pid(), self.error_log());
         }
     }
-}
-
-/// Makes of each case function a test per web server: `CASE::SERVER`.
-///
-/// `on_servers! { all: a, b; fastcgi: c; routed: d; }`, where `routed` is all but
-/// solo mode: for cases that need several app threads or a gateway that outlives
-/// a worker.
-macro_rules! on_servers {
-    ($($group:ident: $($case:ident),+ $(,)?;)+) => {
-        mod on {
-            $($(mod $case { on_servers!(@$group $case); })+)+
-        }
-    };
-    (@all $case:ident) => {
-        on_servers!(@routed $case);
-        on_servers!(@test $case: NginxSolo nginx_solo);
-    };
-    (@fastcgi $case:ident) => {
-        on_servers!(@routed_fastcgi $case);
-        on_servers!(@test $case: NginxSolo nginx_solo);
-    };
-    (@routed $case:ident) => {
-        on_servers!(@routed_fastcgi $case);
-        on_servers!(@test $case: NginxScgi nginx_scgi, LighttpdScgi lighttpd_scgi);
-    };
-    (@routed_fastcgi $case:ident) => {
-        on_servers!(@test $case: NginxFastcgi nginx_fastcgi, NginxKeepConn nginx_keep_conn,
-            NginxUnbuffered nginx_unbuffered, LighttpdFastcgi lighttpd_fastcgi, Haproxy haproxy,
-            HaproxyMultiplexed haproxy_multiplexed);
-    };
-    (@test $case:ident: $($front:ident $name:ident),+) => {
-        $(#[test]
-        fn $name() {
-            super::super::$case($crate::harness::front::Front::$front);
-        })+
-    };
 }

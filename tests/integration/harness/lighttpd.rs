@@ -24,6 +24,7 @@ pub fn start(example: &Example) -> WebServer {
          server.port = {port}\n\
          server.errorlog = \"{path}/error.log\"\n\
          server.upload-dirs = ( \"{path}\" )\n\
+         mimetype.assign = ( \".css\" => \"text/css\" )\n\
          include \"app.conf\"\n"
     );
     let config_path = dir.path().join("lighttpd.conf");

@@ -1,18 +1,22 @@
 //! What the tests stand on: processes that clean up after themselves, the
 //! example configurations booted for real, and small clients.
 
+pub mod ability;
 pub mod apache;
+pub mod caddy;
 pub mod digest;
 pub mod example;
 pub mod fcgi;
 pub mod flup;
 pub mod flupd;
-#[macro_use]
 pub mod front;
+pub mod h2o;
 pub mod haproxy;
 pub mod http;
 pub mod lighttpd;
 pub mod nginx;
+#[macro_use]
+mod on_servers;
 pub mod ports;
 pub mod process;
 pub mod python;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::harness::ability::Ability;
 use crate::harness::digest::{Blocks, sha256};
 use crate::harness::front::Front;
 use crate::harness::http::{Request, is_cut};
@@ -54,7 +55,9 @@ fn shorter_than_content_length(front: Front) {
     let site = front.serve("wrong.py");
     match Request::get("/shorter").send(site.web.address()) {
         Err(error) => assert!(is_cut(&error), "{error}"),
-        Ok(answer) => assert!(answer.status >= 500, "a short answer passed as whole: {answer:?}"),
+        Ok(answer) if answer.status >= 500 => {}
+        Ok(_) if !front.can(Ability::ShortAnswers) => {}
+        Ok(answer) => panic!("a short answer passed as whole: {answer:?}"),
     }
     site.flupd.wait_for_log("Content-Length");
     assert_eq!(site.get("/hello").text(), "hello\n");

@@ -11,7 +11,7 @@ use crate::harness::front::{Front, Site};
 use crate::harness::http::Request;
 use crate::harness::{app, wait};
 
-on_servers! { all: no_cross_talk; routed: kill_of_a_worker_under_load; }
+on_servers! { core: no_cross_talk; routed: kill_of_a_worker_under_load; }
 
 /// 8 clients with 200 requests each: everyone gets the answer to its own question.
 fn no_cross_talk(front: Front) {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod cancelled;
+mod connections;
 mod errors;
 mod headers;
 mod load;

@@ -9,7 +9,7 @@ use crate::harness::http::Request;
 use crate::harness::wait;
 
 on_servers! {
-    all: seen_before_the_app_ends, client_hangs_up_while_reading;
+    core: seen_before_the_app_ends, client_hangs_up_while_reading;
     routed: client_hangs_up_while_waiting;
 }
 

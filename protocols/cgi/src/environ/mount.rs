@@ -81,12 +81,19 @@ fn told<'p>(given: &Given<'p>, uri: &RequestUri<'p>) -> Mount<'p> {
     }
     match Server::of(given) {
         Server::Cgi => split_at(script_name, b""),
-        Server::Proxy { below } => match script_name.strip_suffix(&*below) {
-            Some(prefix) => {
-                Mount { script_name: without_trailing_slash(prefix).into(), path_info: below }
+        Server::Proxy { below } => {
+            let prefix: Option<Cow<'p, [u8]>> = if uri.is_undecoded(script_name) {
+                let prefix = uri.path.strip_suffix(&*below);
+                prefix.map(|prefix| without_trailing_slash(prefix).to_vec().into())
+            } else {
+                let prefix = script_name.strip_suffix(&*below);
+                prefix.map(|prefix| without_trailing_slash(prefix).into())
+            };
+            match prefix {
+                Some(script_name) => Mount { script_name, path_info: below },
+                None => unmounted(given, uri),
             }
-            None => unmounted(given, uri),
-        },
+        }
         Server::Other => unmounted(given, uri),
     }
 }
@@ -120,6 +127,9 @@ fn split_by_server<'p>(
         {
             return split_at(prefix, path_info);
         }
+    } else if uri.is_undecoded(&join(script_name, path_info)) {
+        let script_name = without_trailing_slash(script_name).into();
+        return Mount { script_name, path_info: percent_decode(path_info) };
     }
     split_at(script_name, path_info)
 }
@@ -306,6 +316,14 @@ mod tests {
         proxy("/app/ x", "/app/ x", "%20x", ("/app/ x", ""));
         // SetHandler: the file name stands after the host and tells nothing.
         proxy("/app/x", "/app/x", "proxy:fcgi://localhost/var/www/app/x", ("", "/app/x"));
+        // AllowEncodedSlashes NoDecode: only the slash stays encoded.
+        proxy("/a%2Fb%20c", "/a%2Fb c", "proxy:fcgi://localhost/a%2Fb%20c", ("", "/a/b c"));
+        proxy("/app/a%2Fb", "/app/a%2Fb", "proxy:fcgi://localhost/a%2Fb", ("/app", "/a/b"));
+        proxy("/a%252Fb", "/a%2Fb", "proxy:fcgi://localhost/a%252Fb", ("", "/a%2Fb"));
+        proxy("/a%2Fb", "/a%2Fb", "proxy:fcgi://localhost/var/www/a/b", ("", "/a/b"));
+        check(None, &[APACHE, (REQUEST_URI, "/app/a%2Fb"), (SCRIPT_NAME, "/app"), (PATH_INFO, "/a%2Fb")], ("/app", "/a/b"));
+        // No dot segments of the client's get into SCRIPT_NAME.
+        proxy("/x/../a", "/a", "proxy:fcgi://localhost/a", ("", "/a"));
         // proxy-fcgi-pathinfo
         check(None, &[APACHE, (REQUEST_URI, "/app/x"), (SCRIPT_NAME, "/app"), (PATH_INFO, "/x"),
             (SCRIPT_FILENAME, "proxy:fcgi://127.0.0.1:9000/x")], ("/app", "/x"));

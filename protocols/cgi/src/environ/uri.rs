@@ -34,9 +34,20 @@ impl<'p> RequestUri<'p> {
     }
 
     /// Whether a server that tidies paths would call this one `path`: dot
-    /// segments removed, slashes merged or not (nginx's `merge_slashes`).
+    /// segments removed, slashes merged or not (nginx's `merge_slashes`), `%2F`
+    /// left as it is.
     pub(super) fn is(&self, path: &[u8]) -> bool {
-        path == &*self.path || path == tidy(&self.path, true) || path == tidy(&self.path, false)
+        path == &*self.path
+            || self.is_undecoded(path)
+            || path == tidy(&self.path, true)
+            || path == tidy(&self.path, false)
+    }
+
+    /// Whether `path` is this one but for a rest of percent signs: Apache's
+    /// `AllowEncodedSlashes NoDecode`.
+    pub(super) fn is_undecoded(&self, path: &[u8]) -> bool {
+        path != &*self.path
+            && matches!(percent_decode(path), Cow::Owned(decoded) if decoded == *self.path)
     }
 }
 

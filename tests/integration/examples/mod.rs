@@ -1,0 +1,12 @@
+//! The example files that are for one job, each in front of a real flupd. Those
+//! for a whole site are booted by the cases of `servers/`.
+
+mod django;
+mod flup;
+mod folders;
+mod maintenance;
+mod mounted;
+mod nginx;
+mod restart;
+mod several;
+mod table;
