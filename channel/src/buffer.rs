@@ -7,6 +7,7 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
 
@@ -40,6 +41,7 @@ pub struct Lease {
 struct Buffer {
     fd: OwnedFd,
     mapping: Mapping,
+    capacity: usize,
 }
 
 impl Shelf {
@@ -78,7 +80,8 @@ impl Shelf {
             Some(buffer) => buffer,
             None => {
                 let fd = memory::create("flupd-body", self.capacity)?;
-                Buffer { mapping: Mapping::new(&fd, self.capacity)?, fd }
+                let (mapping, capacity) = (Mapping::new(&fd, self.capacity)?, self.capacity);
+                Buffer { fd, mapping, capacity }
             }
         };
         Ok(Lease { buffer: Some(buffer), length: 0, shelf: self.clone() })
@@ -170,6 +173,15 @@ impl Drop for Lease {
     }
 }
 
+/// Workers may have it mapped still: the memory goes all the same.
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        // If it fails, the memory goes with the last of those workers.
+        let _ = fallocate(&self.fd, punch, 0, self.capacity as u64);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +220,20 @@ mod tests {
         assert_eq!(shelf.buffers.borrow().len(), 2);
         assert!(shelf.trim());
         assert!(!shelf.trim());
+    }
+
+    #[test]
+    fn memory_goes_back_although_a_worker_has_it_mapped() {
+        let shelf = Shelf::new(64 * 1024);
+        let mut lease = shelf.take().unwrap();
+        lease.push(&[7; 64 * 1024]);
+        let worker = File::from(lease.as_fd().try_clone_to_owned().unwrap());
+        let _mapped = Mapping::new(&worker, 64 * 1024).unwrap();
+        let blocks = || rustix::fs::fstat(&worker).unwrap().st_blocks;
+        drop(lease);
+        assert!(blocks() > 0);
+        drop(shelf);
+        assert_eq!(blocks(), 0);
     }
 
     #[test]

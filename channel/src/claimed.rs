@@ -5,14 +5,16 @@ use std::fs::File;
 use std::io::{IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
 
+use crate::body::{Bodies, SharedBody};
 use crate::layout;
 use crate::memory::Mapping;
 use crate::packet::take_fds;
 use crate::request::EncodedParams;
-use crate::slot::{BODY_FILE, DATA_FILE, PARAMS_FILE, Parts};
+use crate::slot::{BODY_FILE, BODY_SHARED, DATA_FILE, PARAMS_FILE, Parts};
 use crate::{ChannelError, Role};
 
 /// One assembled request.
@@ -33,6 +35,8 @@ pub struct Request {
 pub enum Body {
     /// In memory; often empty.
     Memory(Vec<u8>),
+    /// Large: in memory that is shared with the gateway.
+    Shared(SharedBody),
     /// In an unnamed file, from offset 0.
     File {
         /// The open file. Other processes have it open, too, and share its
@@ -52,6 +56,7 @@ pub(crate) struct Claimed<'p> {
     /// Where descriptors come, and those that have come already.
     pub(crate) socket: &'p OwnedFd,
     pub(crate) fds: &'p mut VecDeque<OwnedFd>,
+    pub(crate) bodies: &'p Mutex<Bodies>,
 }
 
 impl Claimed<'_> {
@@ -77,6 +82,10 @@ impl Claimed<'_> {
         };
         let body = if parts.place & BODY_FILE != 0 {
             Body::File { file: File::from(self.descriptor()?), length: parts.body }
+        } else if parts.place & BODY_SHARED != 0 {
+            let buffer = self.descriptor()?;
+            let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+            Body::Shared(bodies.body(&buffer, parts.body)?)
         } else {
             let length = usize::try_from(parts.body).unwrap_or(usize::MAX);
             let mut body = Vec::new();

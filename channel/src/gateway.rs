@@ -21,7 +21,7 @@ use crate::memory::Mapping;
 use crate::replies::State;
 pub use crate::replies::{Payload, Replies, Reply, Taken};
 use crate::ring::Reader;
-use crate::slot::{BODY_FILE, DATA_FILE, PARAMS_FILE, Parts, Slot};
+use crate::slot::{BODY_FILE, BODY_SHARED, DATA_FILE, PARAMS_FILE, Parts, Slot};
 use crate::sync::Ordering;
 use crate::{Role, request};
 
@@ -57,7 +57,7 @@ impl Body {
     fn file(&self) -> io::Result<Option<File>> {
         Ok(match self {
             Self::Memory(bytes) if bytes.is_empty() => None,
-            Self::Memory(bytes) => Some(in_memory_file(bytes)?),
+            Self::Memory(bytes) => Some(in_memory_file(&[bytes])?),
             Self::Shared(lease) => Some(lease.file()?),
             Self::File { file, .. } => Some(file.try_clone()?),
         })
@@ -117,6 +117,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<(Memory, Vec<Port>)> {
             front: 0,
             staged: 0,
             state: State::Asked,
+            table: Vec::new(),
         })
     };
     let ports = sockets.into_iter().enumerate().map(port).collect::<io::Result<_>>()?;
@@ -171,6 +172,8 @@ pub struct Port {
     front: usize,
     staged: usize,
     state: State,
+    /// Memory to make a request's table in.
+    table: Vec<u8>,
 }
 
 impl Port {
@@ -214,36 +217,37 @@ impl Port {
         }
         let slot = (self.front + self.staged) % SLOTS;
         let area = layout::area(self.thread, slot);
-        let mut encoded = Vec::with_capacity(2048);
-        request::encode(params, &mut encoded);
-        let (body_length, data_length) = (body.length(), data.map_or(0, Body::length));
+        request::table(params, &mut self.table);
+        let length = request::encoded_length(params);
         let mut parts = Parts {
             role: role as u32,
             place: 0,
-            params: encoded.len(),
-            body: body_length,
-            data: data_length,
+            params: length,
+            body: body.length(),
+            data: data.map_or(0, Body::length),
         };
+        if length <= AREA {
+            self.mapping.write(area, &self.table);
+            self.mapping.write(area + self.table.len(), params.bytes());
+        } else {
+            parts.place |= PARAMS_FILE;
+        }
         if large {
             let mut files = Vec::new();
-            if encoded.len() <= AREA {
-                self.mapping.write(area, &encoded);
-            } else {
-                parts.place |= PARAMS_FILE;
-                files.push(in_memory_file(&encoded)?);
+            if parts.place & PARAMS_FILE != 0 {
+                files.push(in_memory_file(&[&self.table, params.bytes()])?);
             }
-            for (part, place) in [(Some(body), BODY_FILE), (data, DATA_FILE)] {
+            let is_shared = matches!(body, Body::Shared(_));
+            let body_place = if is_shared { BODY_SHARED } else { BODY_FILE };
+            for (part, place) in [(Some(body), body_place), (data, DATA_FILE)] {
                 if let Some(file) = part.map_or(Ok(None), Body::file)? {
                     parts.place |= place;
                     files.push(file);
                 }
             }
             self.send(&files)?;
-        } else {
-            self.mapping.write(area, &encoded);
-            if let Body::Memory(bytes) = body {
-                self.mapping.write(area + encoded.len(), bytes);
-            }
+        } else if let Body::Memory(bytes) = body {
+            self.mapping.write(area + length, bytes);
         }
         self.slot(slot).stage(parts);
         self.staged += 1;
@@ -342,10 +346,10 @@ impl Port {
 }
 
 /// A file that lives in memory and goes with its last descriptor.
-fn in_memory_file(bytes: &[u8]) -> io::Result<File> {
+fn in_memory_file(parts: &[&[u8]]) -> io::Result<File> {
     let fd = rustix::fs::memfd_create("flupd-request", rustix::fs::MemfdFlags::CLOEXEC)?;
     let mut file = File::from(fd);
-    file.write_all(bytes)?;
+    parts.iter().try_for_each(|part| file.write_all(part))?;
     io::Seek::rewind(&mut file)?;
     Ok(file)
 }

@@ -16,6 +16,7 @@
 //! violation makes the port [`ChannelError::Broken`].
 
 mod beside;
+mod body;
 mod claimed;
 mod error;
 mod frame;

@@ -8,6 +8,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 
@@ -165,6 +166,15 @@ impl<'m> Window<'m> {
             let spare = out.as_mut_ptr().add(old);
             std::ptr::copy_nonoverlapping(self.at.as_ptr(), spare, self.length);
             out.set_len(old + self.length);
+        }
+    }
+
+    /// Copies the bytes to the beginning of `out`, as many as there is room for.
+    pub(crate) fn copy_to(self, out: &mut [MaybeUninit<u8>]) {
+        let length = self.length.min(out.len());
+        // SAFETY: Both have so many bytes, and `out` is private to this process.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.at.as_ptr(), out.as_mut_ptr().cast(), length);
         }
     }
 

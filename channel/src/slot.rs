@@ -21,6 +21,8 @@ pub(crate) const PARAMS_FILE: u32 = 1;
 pub(crate) const BODY_FILE: u32 = 2;
 /// A Filter's file travels as a descriptor.
 pub(crate) const DATA_FILE: u32 = 4;
+/// The body is in shared memory, whose descriptor travels.
+pub(crate) const BODY_SHARED: u32 = 8;
 
 /// One staged request; its params and body stand in the slot's area. The
 /// default, all zero, is free.
@@ -41,7 +43,7 @@ pub(crate) struct Slot {
 pub(crate) struct Parts {
     /// The role, as it travels.
     pub(crate) role: u32,
-    /// [`PARAMS_FILE`], [`BODY_FILE`] and [`DATA_FILE`], or 0.
+    /// [`PARAMS_FILE`], [`BODY_FILE`] or [`BODY_SHARED`], and [`DATA_FILE`]; or 0.
     pub(crate) place: u32,
     /// The length of the encoded params in bytes.
     pub(crate) params: usize,

@@ -81,6 +81,11 @@ fn answer(port: &mut Port) -> Result<Answer, ChannelError> {
 fn echo(port: &mut worker::Port, request: worker::Request) {
     let body = match request.body {
         worker::Body::Memory(bytes) => bytes,
+        worker::Body::Shared(shared) => {
+            let mut bytes = Vec::new();
+            assert!(shared.append_to(0, shared.len(), &mut bytes));
+            bytes
+        }
         worker::Body::File { file, length } => {
             let mut bytes = vec![0; usize::try_from(length).unwrap()];
             file.read_exact_at(&mut bytes, 0).unwrap();

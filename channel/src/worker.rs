@@ -6,13 +6,15 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
 pub use crate::beside::{Running, Stopper};
+use crate::body::Bodies;
+pub use crate::body::SharedBody;
 use crate::claimed::Claimed;
 pub use crate::claimed::{Body, Request};
 use crate::frame::{Kind, MAX_REPLY, MORE};
@@ -77,6 +79,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<Vec<Port>> {
     let (Some(bell), Some(memory)) = (bell, memory) else { return Ok(Vec::new()) };
     let memory = Arc::new(Mapping::new(memory, layout::length(sockets.len()))?);
     let bell = Arc::new(bell);
+    let bodies = Arc::<Mutex<Bodies>>::default();
     Ok(sockets
         .into_iter()
         .enumerate()
@@ -87,6 +90,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<Vec<Port>> {
             socket,
             thread,
             fds: VecDeque::new(),
+            bodies: Arc::clone(&bodies),
             slot: 0,
             ring: Writer::new(thread),
             fresh: false,
@@ -107,6 +111,8 @@ pub struct Port {
     socket: OwnedFd,
     thread: usize,
     fds: VecDeque<OwnedFd>,
+    /// Where large bodies are, the same for all ports.
+    bodies: Arc<Mutex<Bodies>>,
     /// Where the next request will be, or where the running one is.
     slot: usize,
     ring: Writer,
@@ -186,6 +192,7 @@ impl Port {
             parts,
             socket: &self.socket,
             fds: &mut self.fds,
+            bodies: &self.bodies,
         };
         claimed.read(std::mem::take(params)).map(Some)
     }

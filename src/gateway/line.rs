@@ -1,6 +1,6 @@
 //! Takes answers out of app threads' rings and puts them on a connection.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ impl Line {
     /// What the socket reports; the peer has gone then.
     pub(super) fn write(&mut self) -> io::Result<bool> {
         if !self.out.is_empty() {
-            let written = self.stream.try_write(&[IoSlice::new(&self.out)])?;
+            let written = self.stream.try_write(&self.out)?;
             self.out.advance(written);
             if written > 0 {
                 self.last_write = park::now();

@@ -152,7 +152,7 @@ impl<'o, 'm> Outgoing<'o, 'm> {
             at = *before;
         }
         add(IoSlice::new(self.out.get(at..).unwrap_or_default()));
-        let written = stream.try_write(slices.get(..used).unwrap_or_default())?;
+        let written = stream.try_write_vectored(slices.get(..used).unwrap_or_default())?;
         if written == total {
             self.out.clear();
             return Ok(None);

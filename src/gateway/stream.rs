@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity as spare;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -57,9 +57,18 @@ impl Stream {
     }
 
     /// Writes what fits of these slices; 0 if nothing does.
-    pub(super) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(super) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        match sendmsg(self, slices, &mut SendAncillaryBuffer::default(), flags) {
+        self.sent(sendmsg(self, slices, &mut SendAncillaryBuffer::default(), flags))
+    }
+
+    /// Writes what fits of these bytes; 0 if nothing does.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.sent(send(self, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
+    }
+
+    fn sent(&self, sent: Result<usize, Errno>) -> io::Result<usize> {
+        match sent {
             Ok(sent) => Ok(sent),
             Err(Errno::AGAIN | Errno::INTR) => {
                 self.forget(Interest::WRITABLE);

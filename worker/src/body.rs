@@ -1,4 +1,5 @@
-//! A request body to be read by position, in memory or in a file.
+//! A request body to be read by position: in memory of our own, in memory that is
+//! shared with the gateway, or in a file.
 //!
 //! The file's own offset is never used: a body that is given to a second worker
 //! shares it.
@@ -8,7 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
-use flupd_channel::worker::Body;
+use flupd_channel::worker::{Body, SharedBody};
 use memchr::memchr;
 
 use crate::raw::Unfilled;
@@ -19,12 +20,18 @@ const WINDOW: usize = 32 * 1024;
 /// The bytes of a body.
 pub(crate) enum Source {
     Memory(Vec<u8>),
-    File {
-        file: File,
+    Stored {
+        store: Store,
         length: u64,
         /// What was read last in search of a line's end.
         window: Mutex<Window>,
     },
+}
+
+/// Where a large body is.
+pub(crate) enum Store {
+    Shared(SharedBody),
+    File(File),
 }
 
 #[derive(Default)]
@@ -35,10 +42,12 @@ pub(crate) struct Window {
 
 impl From<Body> for Source {
     fn from(body: Body) -> Self {
-        match body {
-            Body::Memory(bytes) => Self::Memory(bytes),
-            Body::File { file, length } => Self::File { file, length, window: Mutex::default() },
-        }
+        let (length, store) = match body {
+            Body::Memory(bytes) => return Self::Memory(bytes),
+            Body::Shared(body) => (body.len() as u64, Store::Shared(body)),
+            Body::File { file, length } => (length, Store::File(file)),
+        };
+        Self::Stored { store, length, window: Mutex::default() }
     }
 }
 
@@ -46,14 +55,14 @@ impl Source {
     pub(crate) const fn length(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { length, .. } => *length,
+            Self::Stored { length, .. } => *length,
         }
     }
 
     /// Whether others have it, too, so that it may change after the request; and
     /// whether reading may wait for a disk.
     pub(crate) const fn is_shared(&self) -> bool {
-        matches!(self, Self::File { .. })
+        matches!(self, Self::Stored { .. })
     }
 
     /// The bytes from `at` on, if they needn't be read.
@@ -65,7 +74,7 @@ impl Source {
     ) -> Option<T> {
         match self {
             Self::Memory(bytes) => slice(bytes, at, length).map(take),
-            Self::File { window, .. } => {
+            Self::Stored { window, .. } => {
                 let window = window.try_lock().ok()?;
                 slice(&window.bytes, at.checked_sub(window.at)?, length).map(take)
             }
@@ -77,7 +86,8 @@ impl Source {
     pub(crate) fn read(&self, at: u64, out: &mut Unfilled<'_>) -> io::Result<()> {
         match self {
             Self::Memory(_) => Err(short()),
-            Self::File { file, .. } => out.read(file, at),
+            Self::Stored { store: Store::Shared(body), .. } => out.copy(body, at),
+            Self::Stored { store: Store::File(file), .. } => out.read(file, at),
         }
     }
 
@@ -91,11 +101,11 @@ impl Source {
                 let rest = slice(bytes, at, limit).ok_or_else(short)?;
                 Ok(memchr(b'\n', rest).map_or(rest.len(), |end| end + 1) as u64)
             }
-            Self::File { file, length, window } => {
+            Self::Stored { store, length, window } => {
                 let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut seen = 0;
                 while seen < limit {
-                    let part = window.from(file, at + seen, *length)?;
+                    let part = window.from(store, at + seen, *length)?;
                     if let Some(end) = memchr(b'\n', part) {
                         seen += end as u64 + 1;
                         break;
@@ -108,18 +118,27 @@ impl Source {
     }
 }
 
+impl Store {
+    fn append_to(&self, at: u64, length: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Shared(body) => body.append_to(at, length, out).then_some(()).ok_or_else(short),
+            Self::File(file) => {
+                out.resize(length, 0);
+                file.read_exact_at(out, at).inspect_err(|_| out.clear())
+            }
+        }
+    }
+}
+
 impl Window {
     /// What is known of the file from `at` on: at least one byte.
-    fn from(&mut self, file: &File, at: u64, length: u64) -> io::Result<&[u8]> {
+    fn from(&mut self, store: &Store, at: u64, length: u64) -> io::Result<&[u8]> {
         let end = self.at + self.bytes.len() as u64;
         if !(self.at..end).contains(&at) {
             let size = usize::try_from(length - at).unwrap_or(WINDOW).min(WINDOW);
-            self.bytes.resize(size, 0);
+            self.bytes.clear();
             self.at = at;
-            if let Err(error) = file.read_exact_at(&mut self.bytes, at) {
-                self.bytes.clear();
-                return Err(error);
-            }
+            store.append_to(at, size, &mut self.bytes)?;
         }
         let start = usize::try_from(at - self.at).map_err(|_| short())?;
         self.bytes.get(start..).ok_or_else(short)

@@ -141,7 +141,7 @@ impl Environs {
     ) -> PyResult<Bound<'py, PyDict>> {
         let environ = self.template.bind(py).copy()?;
         set_handles(&environ, handles)?;
-        let mut names = Vec::with_capacity(params.lengths().len());
+        let mut names = Vec::with_capacity(params.count());
         for pair in params.iter() {
             // These are ours, whatever a web server is told to send.
             if [&b"wsgi."[..], b"flupd."].iter().any(|ours| pair.name().starts_with(ours)) {
@@ -153,7 +153,7 @@ impl Environs {
         }
         set_scheme(&environ, params)?;
         let constant = self.template.bind(py).len();
-        let once = environ.len() == constant + names.len() && names.len() == params.lengths().len();
+        let once = environ.len() == constant + names.len() && names.len() == params.count();
         if !once || params.size() > LARGEST_SHAPE {
             return Ok(environ);
         }

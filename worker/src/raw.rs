@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 
+use flupd_channel::worker::SharedBody;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -101,6 +102,19 @@ impl Unfilled<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(())
+    }
+
+    /// Fills it with what stands in the body from `at` on.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the body is too short.
+    pub(crate) fn copy(&mut self, body: &SharedBody, at: u64) -> io::Result<()> {
+        let rest = self.block.get_mut(self.filled..).unwrap_or_default();
+        if !body.copy_to(at, rest) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.filled = self.block.len();
         Ok(())
     }
 }

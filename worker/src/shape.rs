@@ -59,7 +59,7 @@ impl Shape {
         let environ = self.environ.bind(py);
         if self.params != *params {
             changed.clear();
-            if params.lengths().len() != self.names.len() {
+            if params.count() != self.names.len() {
                 return Ok(None);
             }
             for (place, (new, old)) in params.iter().zip(self.params.iter()).enumerate() {
@@ -103,8 +103,8 @@ impl Shape {
 /// Tells most shapes apart: a digest of the lengths of the names.
 pub(crate) fn fingerprint(params: &EncodedParams) -> u64 {
     // FNV-1a, a length at a time.
-    let digest = |digest: u64, (name, _)| (digest ^ name as u64).wrapping_mul(0x0100_0000_01b3);
-    params.lengths().fold(0xcbf2_9ce4_8422_2325, digest)
+    let digest = |digest: u64, name| (digest ^ name as u64).wrapping_mul(0x0100_0000_01b3);
+    params.name_lengths().fold(0xcbf2_9ce4_8422_2325, digest)
 }
 
 /// What the app answers with, as far as it stands in the environ.

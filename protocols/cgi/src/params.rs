@@ -66,8 +66,8 @@ impl Params {
 
     /// The whole buffer, with whatever a codec left between the pairs.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub const fn bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
     }
 
     /// Makes room for this many more pairs.
@@ -163,6 +163,13 @@ impl Params {
     #[must_use]
     pub fn iter(&self) -> ParamsIter<'_> {
         ParamsIter { bytes: &self.bytes, spans: self.spans.iter() }
+    }
+
+    /// Where each pair lies in [`Params::bytes`]: where its name begins, the name's
+    /// length, where its value begins, and the value's length.
+    #[inline]
+    pub fn spans(&self) -> impl ExactSizeIterator<Item = [u32; 4]> {
+        self.spans.iter().map(|s| [s.name_at, s.name_len, s.value_at, s.value_len])
     }
 
     /// How many pairs there are.

@@ -42,6 +42,8 @@ pub(in crate::gateway) struct Pool {
     queue_limit: usize,
     health: Cell<Health>,
     to_wake: RefCell<Vec<Rc<Seat>>>,
+    /// Memory for [`Pool::scan`].
+    with_news: RefCell<Vec<Rc<Seat>>>,
     changes: Cell<u32>,
     /// Has the gateway look once more soon after it has gone to sleep.
     pulse: Notify,
@@ -92,6 +94,7 @@ impl Pool {
             queue_limit,
             health: Cell::new(Health::Starting),
             to_wake: RefCell::default(),
+            with_news: RefCell::default(),
             changes: Cell::new(0),
             pulse: Notify::new(),
             refused: Cell::default(),

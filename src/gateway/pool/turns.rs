@@ -49,19 +49,21 @@ impl Pool {
     /// Wakes the threads that have got something since the last time.
     fn wake(&self) {
         self.changes.set(0);
-        for seat in self.to_wake.take() {
-            seat.wake();
-        }
+        // The memory is kept for the next turn.
+        self.to_wake.borrow_mut().drain(..).for_each(|seat| seat.wake());
     }
 
     /// Lets the connections look that have something to take; `true` if there is
     /// one.
     pub(in crate::gateway) fn scan(&self) -> bool {
-        let mut with_news = Vec::new();
+        // Looking may come here again: each has its own, and one is kept.
+        let mut with_news = self.with_news.take();
         for worker in self.workers.borrow().values() {
             worker.memory.news(|thread| with_news.extend(worker.seats.get(thread).cloned()));
         }
-        with_news.iter().fold(false, |told, seat| self.look(seat) | told)
+        let told = with_news.drain(..).fold(false, |told, seat| self.look(&seat) | told);
+        self.with_news.replace(with_news);
+        told
     }
 
     /// A gateway that is never idle still has to wake and to look.

@@ -1,17 +1,24 @@
-//! `wsgi.input`, over memory and over a file.
+//! `wsgi.input`, over memory of its own, over shared memory and over a file.
 
 use std::io::{Seek, Write};
 
-use flupd_channel::gateway::Body;
+use flupd_channel::gateway::{Body, Shelf};
 
 use crate::support::{Start, Worker, params, pythons};
 
-/// The app's answer to the body in memory and in a file, which must agree.
-fn both(worker: &mut Worker, case: &str, body: &[u8]) -> String {
+/// The app's answer to the body in memory, in shared memory and in a file, which
+/// must agree.
+fn all(worker: &mut Worker, case: &str, body: &[u8]) -> String {
     let sent = params("POST", case, body.len());
     worker.send(0, &sent, &Body::Memory(body.to_vec()));
     let answer = worker.receive(0);
     let in_memory = answer.text().to_owned();
+
+    let mut lease = Shelf::new(body.len().max(1)).take().unwrap();
+    assert!(lease.push(body));
+    let shared = Body::Shared(lease);
+    worker.send(0, &sent, &shared);
+    assert_eq!(worker.receive(0).text(), in_memory, "{case}");
 
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(body).unwrap();
@@ -43,10 +50,10 @@ fn every_way_to_read() {
             ("/readinto", b"abcdefgh", "([4, 2, 'TypeError'], b'aefd', 0)"),
             ("/wrong", b"a", "(['TypeError', 'TypeError'], b'a')"),
         ] {
-            assert_eq!(both(&mut worker, case, body), expected, "{python}: {case}");
+            assert_eq!(all(&mut worker, case, body), expected, "{python}: {case}");
         }
         let body = b"0123456789".repeat(1000);
-        assert_eq!(both(&mut worker, "/shared", &body), "(10000, True)", "{python}");
+        assert_eq!(all(&mut worker, "/shared", &body), "(10000, True)", "{python}");
     }
 }
 
@@ -57,7 +64,7 @@ fn large_bodies_arrive_whole() {
     let digest = "'c50d07cdde4ac4afd7fe2d1470ebd96fb3f03adb6807f45a39025b4893c6c41b'";
     for python in pythons().iter().take(1) {
         let mut worker = Start::app("inputs").ready(python);
-        assert_eq!(both(&mut worker, "/digest", &body), digest, "{python}");
+        assert_eq!(all(&mut worker, "/digest", &body), digest, "{python}");
     }
 }
 
@@ -66,19 +73,23 @@ fn large_bodies_arrive_whole() {
 fn an_input_kept_after_its_request_reads_nothing() {
     for python in pythons() {
         let mut worker = Start::app("inputs").ready(python);
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"mine, and more").unwrap();
+        let shelf = Shelf::new(14);
+        let shared = |bytes: &[u8]| {
+            let mut lease = shelf.take().unwrap();
+            assert!(lease.push(bytes));
+            Body::Shared(lease)
+        };
         let sent = params("POST", "/keep", 14);
-        let shared = file.try_clone().unwrap();
-        worker.send(0, &sent, &Body::File { file: shared, length: 14 });
+        let mine = shared(b"mine, and more");
+        worker.send(0, &sent, &mine);
         assert_eq!(worker.receive(0).text(), "b'mine'", "{python}");
+        drop(mine);
         worker.send(0, &sent, &Body::Memory(b"mine, and more".to_vec()));
         assert_eq!(worker.receive(0).text(), "b'mine'", "{python}");
 
-        file.rewind().unwrap();
-        file.write_all(b"secret\nof others").unwrap();
         let sent = params("POST", "/kept_reads", 6);
-        worker.send(0, &sent, &Body::File { file, length: 6 });
+        let others = shared(b"secret");
+        worker.send(0, &sent, &others);
         let expected = "(2, {'the request has ended'}, b'secret')";
         assert_eq!(worker.receive(0).text(), expected, "{python}");
     }
@@ -89,10 +100,11 @@ fn an_input_kept_after_its_request_reads_nothing() {
 fn a_forked_child_can_not_read_a_shared_body() {
     for python in pythons() {
         let mut worker = Start::app("inputs").ready(python);
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"body").unwrap();
+        let mut lease = Shelf::new(4).take().unwrap();
+        assert!(lease.push(b"body"));
         let sent = params("POST", "/in_a_child", 4);
-        worker.send(0, &sent, &Body::File { file, length: 4 });
+        let shared = Body::Shared(lease);
+        worker.send(0, &sent, &shared);
         let expected = "(b'the request body belongs to the parent process', b'body')";
         assert_eq!(worker.receive(0).text(), expected, "{python}");
         worker.send(0, &sent, &Body::Memory(b"body".to_vec()));
