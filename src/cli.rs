@@ -74,6 +74,12 @@ pub struct ServeArgs {
     #[arg(long, value_name = "GROUP", help_heading = "Addresses")]
     pub socket_group: Option<String>,
 
+    /// Who may connect over TCP: an address or a network such as 192.0.2.0/24; over a unix socket:
+    /// uid:USER or gid:GROUP. May be repeated [default: everybody, over TCP those in
+    /// FCGI_WEB_SERVER_ADDRS]
+    #[arg(long, value_name = "WHO", help_heading = "Addresses")]
+    pub allow: Vec<String>,
+
     /// What web servers may ask for over FastCGI; may be repeated. Other roles are refused
     /// [default: responder]
     #[arg(long, value_name = "ROLE", value_enum, help_heading = "Addresses")]

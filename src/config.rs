@@ -1,6 +1,7 @@
 //! What flupd was asked to do, checked: the form in which every process gets it.
 
 pub mod address;
+mod allow;
 mod app;
 mod check;
 mod command_line;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::address::Address;
+pub use self::allow::{Allow, AllowError};
 pub use self::app::{AppConfig, AppId, AppLimits};
 pub use self::check::{QUEUE, THREADS, WORKERS};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};
@@ -91,6 +93,8 @@ pub struct Listen {
     pub default: bool,
     /// What web servers may ask for over FastCGI.
     pub roles: Vec<Role>,
+    /// Who may connect.
+    pub allow: Vec<Allow>,
 }
 
 /// Mode and ownership of unix sockets that flupd makes.

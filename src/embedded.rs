@@ -197,7 +197,13 @@ fn configuration(options: Options) -> GatewayConfig {
     };
     let Options { protocol, address, roles, .. } = options;
     GatewayConfig {
-        listeners: vec![ListenerConfig { protocol, address, apps: vec![APP], roles }],
+        listeners: vec![ListenerConfig {
+            protocol,
+            address,
+            apps: vec![APP],
+            roles,
+            allow: Vec::new(),
+        }],
         apps: vec![app],
         limits,
         timeouts,

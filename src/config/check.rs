@@ -1,6 +1,7 @@
 //! From what is written to a configuration that holds: every value checked,
 //! every default filled in. The same for the file and the command line.
 
+mod allow;
 mod app;
 mod listen;
 mod privileges;
@@ -35,7 +36,11 @@ impl ServeConfig {
     /// # Errors
     /// The first mistake in there.
     pub fn read(args: ServeArgs) -> Result<Self, ConfigError> {
-        Self::read_with(args, Power::of_this_process())
+        let mut config = Self::read_with(args, Power::of_this_process())?;
+        if let Ok(addresses) = std::env::var(allow::WEB_SERVERS) {
+            allow::heed_web_servers(&mut config, &addresses)?;
+        }
+        Ok(config)
     }
 
     fn read_with(args: ServeArgs, power: Power) -> Result<Self, ConfigError> {
@@ -119,6 +124,7 @@ impl<'s> Check<'s> {
             address: listen.address.to_string(),
             apps: listen.apps.clone(),
             roles: listen.roles.clone(),
+            allow: listen.allow.clone(),
         };
         let gateway = config.gateway(config.listeners.iter().map(listener).collect());
         let length = serde_json::to_vec(&gateway).map_or(usize::MAX, |text| text.len());

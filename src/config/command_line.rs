@@ -42,6 +42,7 @@ impl From<ServeArgs> for Written {
             owner: given(args.socket_owner, same),
             group: given(args.socket_group, same),
             role: words(args.role.iter().map(|role| role.name().to_owned()).collect()),
+            allow: words(args.allow),
             ..WrittenListen::default()
         };
         let fastcgi = args

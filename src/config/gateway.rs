@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, AppLimits, Limits, Protocol, Role, Timeouts};
+use super::{Allow, AppId, AppLimits, Limits, Protocol, Role, Timeouts};
 use crate::observe::log::LogConfig;
 
 /// What the gateway has to know.
@@ -33,6 +33,8 @@ pub struct ListenerConfig {
     pub apps: Vec<AppId>,
     /// What web servers may ask for over FastCGI.
     pub roles: Vec<Role>,
+    /// Who may connect.
+    pub allow: Vec<Allow>,
 }
 
 /// One app, as the gateway sees it. See [`AppConfig`](super::AppConfig).

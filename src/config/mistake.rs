@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::address::{Address, AddressError};
+use super::allow::{Allow, AllowError};
 use super::check::{MAX_APPS, MAX_LISTENERS};
 
 /// What is wrong, and what to do.
@@ -73,6 +74,28 @@ pub enum Mistake {
     /// A key of unix sockets elsewhere.
     #[error("is only for unix sockets that flupd makes; remove it")]
     NotUnix,
+    /// A rule of who may connect that is none.
+    #[error("{text:?}: {error}")]
+    Allow {
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        error: AllowError,
+    },
+    /// A rule of who may connect, for the other kind of address.
+    #[error(
+        "{0} is about the other kind of address; networks are for TCP, uid: and gid: for unix \
+         sockets"
+    )]
+    AllowOther(Allow),
+    /// What the environment says of who may connect.
+    #[error("FCGI_WEB_SERVER_ADDRS {text:?}: {error}")]
+    WebServers {
+        /// One entry of the list.
+        text: String,
+        /// What is wrong with it.
+        error: AllowError,
+    },
     /// A listener for an app that is not there.
     #[error("{name:?}: there is no app of this name{hint}")]
     NoSuchApp {

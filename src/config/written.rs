@@ -43,6 +43,7 @@ pub(super) struct WrittenListen {
     pub(super) owner: Given<String>,
     pub(super) group: Given<String>,
     pub(super) role: Given<Texts>,
+    pub(super) allow: Given<Texts>,
     pub(super) apps: Option<Vec<Spanned<String>>>,
 }
 

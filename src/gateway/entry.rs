@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use fastcgi_server::Roles;
 
+use super::admit::Admit;
 use super::app::App;
 use super::routes::Routes;
 use crate::config::{GatewayApp, GatewayConfig, ListenerConfig, Protocol};
@@ -15,6 +16,8 @@ pub(super) struct Entry {
     /// For people.
     pub(super) address: String,
     pub(super) routes: Routes,
+    /// Who may connect.
+    pub(super) admit: Admit,
     /// What web servers may ask for here.
     pub(super) roles: Roles,
     /// The most bytes of params that any of its apps takes.
@@ -40,6 +43,7 @@ impl Entry {
             address: listener.address.clone(),
             routes: Routes::new(own.into_iter().map(|(app, config)| (Rc::clone(app), config))),
             roles: listener.roles.iter().fold(Roles::NONE, |roles, &role| roles.with(role.into())),
+            admit: Admit::new(&listener.allow),
             params,
             capacity,
         })

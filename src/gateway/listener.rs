@@ -51,17 +51,24 @@ impl Listener {
         Ok(Self { socket: watch(socket, Interest::READABLE)?, is_unix })
     }
 
-    async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+    /// The next connection, and its peer's address over TCP; `None` if that is
+    /// refused.
+    async fn accept(&self, entry: &Entry) -> io::Result<Option<(Stream, Option<SocketAddr>)>> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let accept = |socket: &OwnedFd| Ok(acceptfrom_with(socket, flags)?);
         let (socket, peer) = self.socket.async_io(Interest::READABLE, accept).await?;
         if self.is_unix {
-            return Ok((Stream::new(socket)?, None));
+            let admitted = entry.admit.unix(&socket, &entry.address) && door::lets_in(None);
+            return admitted.then(|| Ok((Stream::new(socket)?, None))).transpose();
+        }
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        let ip = peer.map(|peer| peer.ip());
+        if !entry.admit.tcp(ip, &entry.address) || !door::lets_in(peer) {
+            return Ok(None);
         }
         // Answers are written whole: waiting to fill a segment only delays.
         set_tcp_nodelay(&socket, true)?;
-        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-        Ok((Stream::new(socket)?, peer))
+        Ok(Some((Stream::new(socket)?, peer)))
     }
 }
 
@@ -132,12 +139,12 @@ pub(super) async fn run(
         admission.room().await;
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept(&entry) => accepted,
             () = shared.stopping.wait() => return,
         };
         match accepted {
-            Ok((_, peer)) if !door::lets_in(peer) => {}
-            Ok((stream, peer)) => {
+            Ok(None) => {}
+            Ok(Some((stream, peer))) => {
                 let shared = Rc::clone(&shared);
                 let admitted = admission.enter();
                 let peer = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());

@@ -6,6 +6,7 @@
 //! it at a `seat` or queues it → the app thread answers into its ring → `line`
 //! takes the answer → `outgoing` encodes and writes.
 
+mod admit;
 mod app;
 mod arriving;
 mod connection;
@@ -26,6 +27,7 @@ mod request;
 mod routes;
 mod schedule;
 mod seat;
+mod seldom;
 mod shared;
 pub mod solo;
 mod spool;

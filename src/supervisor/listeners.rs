@@ -138,6 +138,7 @@ impl Listeners {
             address,
             apps: listen.apps.clone(),
             roles: listen.roles.clone(),
+            allow: listen.allow.clone(),
         });
     }
 
@@ -248,6 +249,7 @@ mod tests {
             apps: vec![AppId(0)],
             default: false,
             roles: Vec::new(),
+            allow: Vec::new(),
         };
         Listeners::open(&addresses.iter().map(listen).collect::<Vec<_>>())
     }

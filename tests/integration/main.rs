@@ -10,6 +10,7 @@
 #[macro_use]
 mod harness;
 
+mod admission;
 mod app_loading;
 mod cancelled;
 mod configuration;

@@ -63,6 +63,7 @@ impl Check<'_> {
             self.distinct(&listen, written, apps)?;
             listeners.push(listen);
         }
+        self.all_concern(&listeners)?;
         if listeners.len() > MAX_LISTENERS {
             return Err(self.source.whole(Mistake::Listeners(listeners.len())));
         }
@@ -116,7 +117,8 @@ impl Check<'_> {
             }
         }
         let roles = self.roles(&listen.role)?;
-        Ok(Listen { protocol, address, socket, apps, default, roles })
+        let allow = self.allowed(&listen.allow, &address)?;
+        Ok(Listen { protocol, address, socket, apps, default, roles, allow })
     }
 
     /// What web servers may ask for: answers, if nothing is said.

@@ -76,6 +76,15 @@ fn a_mount_point_has_one_form() {
 fn every_bad_value_says_where_it_stands() {
     let table: &[(&[&str], &str)] = &[
         (&["--fastcgi=9000"], "--fastcgi \"9000\": not an address; write unix:/path"),
+        (
+            &["--allow=192.0.2.7/24"],
+            "--allow \"192.0.2.7/24\": 192.0.2.7 is not the first address of this network; write 192.0.2.0/24",
+        ),
+        (&["--allow=::1"], "--allow ::1/128 is about the other kind of address"),
+        (
+            &["--allow=uid:0", "--fastcgi=127.0.0.1:0"],
+            "--allow uid:0 is about the other kind of address",
+        ),
         (&["--scgi=[x]:1"], "--scgi \"[x]:1\": \"x\" is not an IPv6 address"),
         (&["--scgi=fd:0", "--fastcgi=fd:0"], "--scgi fd:0: this address is given twice"),
         (&["--max-params=1023K"], "--max-params 1047552: the limit on params is at least 1M"),

@@ -3,7 +3,7 @@
 use super::super::ServeConfig;
 use super::super::check::{Check, Power};
 use super::*;
-use crate::config::{AppId, Protocol, Role};
+use crate::config::{Allow, AppId, Protocol, Role};
 use crate::observe::log::{LogFormat, LogLevel};
 use crate::observe::sink::Target;
 
@@ -58,6 +58,7 @@ fn every_key_is_read() {
             owner = "root"
             group = "0"
             role = ["responder", "authorizer"]
+            allow = ["uid:0", "gid:7"]
 
             [[listen]]
             scgi = "127.0.0.1:4000"
@@ -105,7 +106,8 @@ fn every_key_is_read() {
     assert_eq!(unix.socket.owner.as_deref(), Some("root"));
     assert_eq!(unix.socket.group.as_deref(), Some("0"));
     assert_eq!(unix.roles, [Role::Responder, Role::Authorizer]);
-    assert_eq!(tcp.roles, [Role::Responder]);
+    assert_eq!((&*tcp.roles, &*tcp.allow), (&[Role::Responder][..], &[][..]));
+    assert_eq!(unix.allow, [Allow::User(0), Allow::Group(7)]);
     assert_eq!((tcp.protocol, &*tcp.apps), (Protocol::Scgi, &[AppId(0)][..]));
     // The blog has a listener of its own, so the shop has the other one.
     assert_eq!(unix.apps, [AppId(1)]);
@@ -157,7 +159,7 @@ fn every_mistake_says_where_it_stands() {
         (shop("wokers = 2"), "flupd.toml:3:1: there is no key wokers here; did you mean workers?"),
         (shop("max_body = 2"), "flupd.toml:3:1: there is no key max_body here; did you mean max-body?"),
         (shop("directory = \"x\""), "flupd.toml:3:1: there is no key directory here; did you mean chdir?"),
-        (listen("address = \"x\""), "flupd.toml:2:1: there is no key address here; there are fastcgi, scgi, mode, owner, group, role, apps"),
+        (listen("address = \"x\""), "flupd.toml:2:1: there is no key address here; there are fastcgi, scgi, mode, owner, group, role, allow, apps"),
         ("listne = 1\n".into(), "flupd.toml:1:1: there is no key listne here; did you mean listen?"),
         (format!("log-level = \"inof\"\n{SHOP}"), "flupd.toml:1:13: log-level \"inof\": this is none of error, warn, info, debug, trace; did you mean info?"),
         // Kinds.
@@ -216,6 +218,9 @@ fn every_mistake_says_where_it_stands() {
         (listen("mode = 0o600"), "flupd.toml:1:1: a listener has either fastcgi = ADDR or scgi = ADDR; write one section for each address"),
         (listen("fastcgi = \"fd:0\"\nscgi = \"fd:1\""), "flupd.toml:1:1: a listener has either fastcgi = ADDR or scgi = ADDR; write one section for each address"),
         (listen("fastcgi = \"fd:0\"\ngroup = \"x\""), "flupd.toml:3:9: group is only for unix sockets that flupd makes; remove it"),
+        (listen("fastcgi = \"fd:0\"\nallow = \"localhost\""), "flupd.toml:3:9: allow \"localhost\": not an address; write an IP address, a network such as 192.0.2.0/24, uid:NAME or gid:NAME"),
+        (listen("fastcgi = \"/a\"\nallow = \"192.0.2.0/24\""), "flupd.toml:3:9: allow 192.0.2.0/24 is about the other kind of address; networks are for TCP, uid: and gid: for unix sockets"),
+        (listen("fastcgi = \"fd:0\"\nallow = []"), "flupd.toml:3:9: allow is empty; name somebody, or remove it"),
         (listen("fastcgi = \"/a\"\nrole = \"autorizer\""), "flupd.toml:3:8: role \"autorizer\": this is none of responder, authorizer, filter; did you mean authorizer?"),
         (listen("fastcgi = \"/a\"\nrole = []"), "flupd.toml:3:8: role is empty; name a role, or remove it"),
         (listen("fastcgi = \"/a\"\nowner = \"\""), "flupd.toml:3:9: owner is empty; name a user"),

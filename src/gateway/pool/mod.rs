@@ -17,12 +17,12 @@ use flupd_channel::gateway::Memory;
 use flupd_channel::{ChannelError, Outcome};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::exchange::{Exchange, Place};
 use super::refusal::Refusal;
 use super::seat::Seat;
+use super::seldom::Seldom;
 use crate::config::AppId;
 use crate::control::FromGateway;
 
@@ -47,8 +47,8 @@ pub(in crate::gateway) struct Pool {
     changes: Cell<u32>,
     /// Has the gateway look once more soon after it has gone to sleep.
     pulse: Notify,
-    /// When a refusal was logged last, and how many were not since.
-    refused: Cell<(Option<Instant>, u64)>,
+    /// Refusals are logged seldom.
+    refused: Seldom,
     supervisor: UnboundedSender<FromGateway>,
 }
 
@@ -97,7 +97,7 @@ impl Pool {
             with_news: RefCell::default(),
             changes: Cell::new(0),
             pulse: Notify::new(),
-            refused: Cell::default(),
+            refused: Seldom::default(),
             supervisor,
         })
     }

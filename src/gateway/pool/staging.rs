@@ -11,7 +11,6 @@ use tracing::{error, warn};
 
 use super::{Health, Pool};
 use crate::gateway::exchange::Exchange;
-use crate::gateway::park;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::seat::Seat;
 
@@ -20,9 +19,6 @@ const DEPTH: usize = 8;
 
 /// Nothing is staged behind a request that has been running for longer.
 const YOUNG: Duration = Duration::from_micros(500);
-
-/// How often it is logged that requests are refused.
-const QUIET: Duration = Duration::from_secs(1);
 
 impl Pool {
     /// Hands in a whole request.
@@ -40,19 +36,12 @@ impl Pool {
         exchange.refuse(refusal);
     }
 
-    /// Logs a refusal, once in [`QUIET`] at most: a flood of requests must not
-    /// become a flood of lines, for which the gateway would have to wait.
     fn say_refused(&self, exchange: &Exchange, refusal: &Refusal) {
-        let (last, unsaid) = self.refused.get();
-        let now = park::now();
-        if last.is_some_and(|last| now.duration_since(last) < QUIET) {
-            return self.refused.set((last, unsaid + 1));
-        }
-        self.refused.set((Some(now), 0));
-        let and_before = (unsaid > 0).then_some(unsaid);
-        let request = exchange.describe();
-        let app = self.name.as_deref();
-        warn!(app, request, why = refusal.why, and_before, "request refused");
+        self.refused.say(|and_before| {
+            let request = exchange.describe();
+            let app = self.name.as_deref();
+            warn!(app, request, why = refusal.why, and_before, "request refused");
+        });
     }
 
     /// Gives a seat with room the next requests, or makes it idle.
