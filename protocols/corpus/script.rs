@@ -62,6 +62,11 @@ impl Script {
         sent.collect::<Vec<_>>().concat()
     }
 
+    /// The params it sends, of all requests.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.sent.iter().map(|(_, name, value)| (name.as_slice(), value.as_slice()))
+    }
+
     fn line(&mut self, line: &str) {
         let (sign, rest) = line.split_at(1);
         let rest = rest.trim();
