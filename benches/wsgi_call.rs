@@ -94,6 +94,7 @@ impl Worker {
         let config = WorkerConfig {
             worker: 1,
             app: "plain:application".into(),
+            script: None,
             chdir: None,
             path: vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/apps")],
             multiprocess: false,

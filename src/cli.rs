@@ -3,10 +3,12 @@
 
 pub mod logs;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::builder::BoolishValueParser;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
 use self::logs::LogArgs;
 use crate::config::Role;
@@ -24,11 +26,50 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl RunArgs {
+    /// The script, as it was written.
+    pub fn script(&self) -> &str {
+        self.serve.app.as_deref().unwrap_or_default()
+    }
+}
+
+impl Cli {
+    /// All commands, each with a help of its own.
+    pub fn whole() -> clap::Command {
+        Self::command().mut_subcommand("run", |run| {
+            run.mut_arg("app", |arg| arg.value_name("SCRIPT").help("The script"))
+                .mut_arg("config", |arg| arg.hide(true))
+                // What is changed comes last, and these are to stay behind it.
+                .mut_arg("arguments", |arg| arg)
+                .mut_arg("fastcgi", |arg| {
+                    arg.help("Listen for FastCGI; may be repeated [default: fd:0 if no address is given]")
+                })
+                .mut_arg("python", |arg| {
+                    arg.help(
+                        "The Python to run the script with: an interpreter or the directory of a \
+                         virtualenv [default: $VIRTUAL_ENV, else venv or .venv beside the script, \
+                         else python3 on PATH]",
+                    )
+                })
+        })
+    }
+
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the help that it asks for.
+    pub fn read(words: &[OsString]) -> Result<Self, clap::Error> {
+        Self::from_arg_matches(&Self::whole().try_get_matches_from(words)?)
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a WSGI app behind a web server
     Serve(Box<ServeArgs>),
+    /// Run a script that a web server has started, as `flupd SCRIPT` does
+    Run(Box<RunArgs>),
     /// Send one request to a FastCGI or SCGI server, as a web server would
     Request(RequestArgs),
     /// The process between web server and workers; started by `serve`
@@ -178,6 +219,36 @@ pub struct ServeArgs {
     pub graceful_timeout: Option<Duration>,
 }
 
+/// `flupd run`, raw.
+#[derive(Debug, Args)]
+#[command(
+    args_override_self = true,
+    after_help = "\
+The script runs as `python SCRIPT` runs it. The app is what it serves through flup, or else its
+`application` or `app`.
+
+Standard input says what it was started for: a listening socket (fd:0) is served, with FastCGI
+unless --scgi fd:0 is given, by this very process or by workers if any option asks for them
+(--workers, --threads, --preload). Without a socket, one CGI request in the environment is answered.
+
+The script may hold options in lines of its own, before its first code:
+  # flupd: --workers 2 --scgi fd:0"
+)]
+pub struct RunArgs {
+    /// What `flupd serve` takes, with the script in the place of the app.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+
+    /// End when the process that has started this one ends: yes or no [default: yes if that is
+    /// lighttpd, Apache or multiwatch]
+    #[arg(long, value_name = "Y/N", value_parser = BoolishValueParser::new())]
+    pub with_parent: Option<bool>,
+
+    /// What the script finds in sys.argv
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub arguments: Vec<String>,
+}
+
 /// `flupd request`, raw.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status, as curl's:
@@ -239,11 +310,10 @@ pub struct RequestArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        Cli::whole().debug_assert();
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl ServeConfig {
         GatewayConfig {
             listeners,
             apps: self.apps.iter().map(AppConfig::gateway).collect(),
+            alone: false,
             limits: self.limits,
             timeouts: self.timeouts,
             log: self.logs.form,

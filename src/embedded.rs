@@ -197,6 +197,7 @@ fn configuration(options: Options) -> GatewayConfig {
     };
     let Options { protocol, address, roles, .. } = options;
     GatewayConfig {
+        alone: false,
         listeners: vec![ListenerConfig {
             protocol,
             address,

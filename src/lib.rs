@@ -16,9 +16,8 @@ mod inherited;
 mod observe;
 mod supervisor;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use crate::cli::{Cli, Command};
 pub use crate::gateway::solo;
@@ -26,8 +25,11 @@ pub use crate::gateway::solo;
 /// The program: does what its command line says.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    commands::run::understand(&mut words);
+    match Cli::read(&words).unwrap_or_else(|error| error.exit()).command {
         Command::Serve(args) => commands::serve::run(*args),
+        Command::Run(args) => commands::run::run(&args, words),
         Command::Request(args) => commands::request::run(&args),
         Command::Gateway => commands::gateway::run(),
     }

@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,20 @@ pub enum Task {
         /// The gateway's configuration, as JSON.
         gateway: String,
     },
+    /// As [`Task::Solo`], without a supervisor: a web server has started this
+    /// process. With it travels the listening socket, or what the web server
+    /// reads an answer from.
+    Alone {
+        /// The app.
+        worker: WorkerConfig,
+        /// The gateway's configuration, as JSON.
+        gateway: String,
+        /// Whether there is one request, in the environment (CGI): its body and
+        /// its answer travel with the task in the place of a listening socket.
+        cgi: bool,
+        /// How long running requests may take after a signal to stop.
+        grace: Duration,
+    },
 }
 
 /// What a worker has to run.
@@ -42,6 +57,8 @@ pub struct WorkerConfig {
     pub worker: u64,
     /// The app as the user named it.
     pub app: String,
+    /// If `app` is the path of a script that is the program: its `sys.argv`.
+    pub script: Option<Vec<String>>,
     /// The directory to enter before the import.
     pub chdir: Option<PathBuf>,
     /// Directories to put in front of `sys.path`, in order.
@@ -55,6 +72,8 @@ pub struct WorkerConfig {
 pub struct ZygoteConfig {
     /// The app as the user named it.
     pub app: String,
+    /// If `app` is the path of a script that is the program: its `sys.argv`.
+    pub script: Option<Vec<String>>,
     /// The directory to enter before the import.
     pub chdir: Option<PathBuf>,
     /// Directories to put in front of `sys.path`, in order.
@@ -236,6 +255,7 @@ mod tests {
         let config = WorkerConfig {
             worker: 7,
             app: "app:application".into(),
+            script: None,
             chdir: None,
             path: vec!["lib".into()],
             multiprocess: true,

@@ -2,16 +2,20 @@
 //! user's own interpreter imports as it imports a worker.
 //!
 //! All of it runs on the interpreter's main thread: the gateway detached from
-//! Python, the app attached.
+//! Python, the app attached. [`alone`] is the process that a web server starts,
+//! which has no supervisor.
+
+mod alone;
 
 mod client;
 mod embedded;
 
 use std::os::fd::OwnedFd;
 
-use flupd::solo::{self, App, Solo};
-use flupd_channel::startup::{Task, WorkerConfig, receive_task, send_status};
-use flupd_worker::inline::{self, Inline};
+use flupd::solo::{self, App, Peers, Solo};
+use flupd_channel::startup::{Task, WorkerConfig, WorkerStatus, receive_task, send_status};
+use flupd_worker::inline::{self, Expected, Inline};
+use flupd_worker::program::{self, Ended};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 
@@ -28,41 +32,73 @@ mod flupd_solo {
 
 /// Runs the process; returns its exit code.
 #[pyfunction]
-fn main(py: Python<'_>) -> PyResult<i32> {
+#[pyo3(pass_module)]
+fn main(library: &Bound<'_, PyModule>) -> PyResult<i32> {
+    let py = library.py();
+    // A script may have its flup listen elsewhere.
+    flupd_worker::flup::use_library(library)?;
     let socket = flupd_worker::supervisor()?;
     match py.detach(|| receive_task(&socket))? {
         Some((Task::Solo { worker, gateway }, listeners)) => {
-            serve(py, socket, &worker, gateway, listeners)
+            supervised(py, socket, &worker, gateway, listeners)
+        }
+        Some((Task::Alone { worker, gateway, cgi, grace }, fds)) => {
+            alone::run(py, &worker, gateway, alone::Way { cgi, grace }, fds)
         }
         Some(_) => Err(PyOSError::new_err("this library only serves alone")),
         None => Ok(0),
     }
 }
 
-fn serve(
+fn supervised(
     py: Python<'_>,
     supervisor: OwnedFd,
     worker: &WorkerConfig,
     config: String,
-    listeners: Vec<OwnedFd>,
+    mut listeners: Vec<OwnedFd>,
 ) -> PyResult<i32> {
-    // Nobody sleeps on the other side, so nobody watches this bell.
-    let ends = flupd_channel::create(1, &flupd_channel::bell()?)?;
-    let (app, status) = inline::load(py, worker, ends.worker, solo::pump)?;
-    let Some(app) = app else {
-        py.detach(|| send_status(&supervisor, &status, &[]))?;
-        return Ok(1);
-    };
-    let told = supervisor.try_clone()?;
-    let solo = Solo { config, listeners, ends: ends.gateway, supervisor };
-    let done = py.detach(|| {
-        solo::run(solo, Box::new(Inlined(app)), || {
+    solo::start_log(&config, &mut listeners).map_err(failed)?;
+    inline::begin(&format!("flupd: solo {} ({})", worker.worker, worker.app));
+    let expected = Expected { multiprocess: worker.multiprocess, once: false };
+    program::run(py, worker, move |py, app| {
+        let app = match app {
+            Ok(app) => app,
+            Err(error) => {
+                py.detach(|| send_status(&supervisor, &WorkerStatus::Failed { error }, &[]))?;
+                return Ok(Ended::told(1));
+            }
+        };
+        let (told, status) = (supervisor.try_clone()?, program::ready(&app));
+        let peers = Peers::Listeners(listeners);
+        serve(py, &app, expected, config, peers, supervisor, || {
             // If the supervisor has gone, the gateway sees it next.
             let _ = send_status(&told, &status, &[]);
-        })
-    });
-    done.map_err(|error| PyRuntimeError::new_err(format!("{error:#}")))?;
-    Ok(inline::end(py))
+        })?;
+        Ok(Ended::told(inline::end(py)))
+    })
+}
+
+/// Serves until the socket `orders` says something or is closed, or the app
+/// leaves. `ready` is called when requests are accepted.
+fn serve(
+    py: Python<'_>,
+    app: &program::App,
+    expected: Expected,
+    config: String,
+    peers: Peers,
+    orders: OwnedFd,
+    ready: impl FnOnce() + Send,
+) -> PyResult<()> {
+    // Nobody sleeps on the other side, so nobody watches this bell.
+    let ends = flupd_channel::create(1, &flupd_channel::bell()?)?;
+    let app = Inlined(Inline::new(py, app, expected, ends.worker, solo::pump)?);
+    let solo = Solo { config, peers, ends: ends.gateway, orders };
+    let done = py.detach(|| solo::run(solo, Box::new(app), ready));
+    done.map_err(failed)
+}
+
+fn failed(error: anyhow::Error) -> PyErr {
+    PyRuntimeError::new_err(format!("{error:#}"))
 }
 
 /// The app, as the gateway sees it.

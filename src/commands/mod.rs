@@ -2,4 +2,5 @@
 
 pub mod gateway;
 pub mod request;
+pub mod run;
 pub mod serve;

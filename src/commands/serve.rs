@@ -7,7 +7,7 @@ use crate::config::ServeConfig;
 use crate::supervisor;
 
 /// Exit status of a command line that can't be carried out.
-const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
 
 /// Runs until a signal; says on standard error or in the log what went wrong.
 pub fn run(args: ServeArgs) -> ExitCode {
@@ -18,6 +18,11 @@ pub fn run(args: ServeArgs) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    supervise(config)
+}
+
+/// Runs until a signal; says in the log what went wrong.
+pub(super) fn supervise(config: ServeConfig) -> ExitCode {
     match supervisor::run(config) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {

@@ -20,6 +20,8 @@ pub struct AppConfig {
     pub name: Option<String>,
     /// The app as the user named it: `module:callable`.
     pub app: String,
+    /// If the app is a script that is the program: its `sys.argv`.
+    pub script: Option<Vec<String>>,
     /// The interpreter or virtualenv that was asked for: absolute, or the name of
     /// a command.
     pub python: Option<PathBuf>,

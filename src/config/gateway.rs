@@ -13,6 +13,9 @@ pub struct GatewayConfig {
     pub listeners: Vec<ListenerConfig>,
     /// The apps; an [`AppId`] is a place in here.
     pub apps: Vec<GatewayApp>,
+    /// Whether this process serves alone, beside others that a web server has
+    /// started on the same sockets: then it takes one request at a time.
+    pub alone: bool,
     /// Bounds on what one connection can make us store.
     pub limits: Limits,
     /// Bounds on waiting.

@@ -52,11 +52,12 @@ impl Dialect {
                     max_params: entry.params,
                     max_requests: limits.requests_per_connection,
                 };
-                let most = u32::try_from(entry.capacity).unwrap_or(u32::MAX);
+                let most = if entry.alone { 1 } else { entry.capacity };
+                let most = u32::try_from(most).unwrap_or(u32::MAX);
                 let capabilities = fcgi::Capabilities {
                     max_conns: most,
                     max_reqs: most,
-                    mpxs_conns: multiplexes,
+                    mpxs_conns: multiplexes && !entry.alone,
                     roles: entry.roles,
                 };
                 Self::Fastcgi(fcgi::Decoder::new(limits, capabilities))

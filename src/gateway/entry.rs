@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) params: usize,
     /// How many requests its apps take at once, those that wait included.
     pub(super) capacity: usize,
+    /// Whether one request at a time is taken: see [`GatewayConfig::alone`].
+    pub(super) alone: bool,
 }
 
 impl Entry {
@@ -46,6 +48,7 @@ impl Entry {
             admit: Admit::new(&listener.allow),
             params,
             capacity,
+            alone: config.alone,
         })
     }
 }

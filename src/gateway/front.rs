@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use anyhow::{Context, bail};
@@ -16,6 +17,7 @@ use super::park;
 use super::pool::Pool;
 use super::shared::Shared;
 use super::stopping::Stopping;
+use super::stream::Stream;
 use crate::config::{AppId, GatewayConfig};
 use crate::control::FromGateway;
 
@@ -84,6 +86,19 @@ impl Front {
                 Rc::clone(&self.admission),
             )));
         }
+        Ok(())
+    }
+
+    /// Serves a connection that exists already as one of the first listener.
+    ///
+    /// # Errors
+    /// When there is none, or the runtime can't watch the connection.
+    pub(super) fn admit(&self, config: &GatewayConfig, stream: UnixStream) -> anyhow::Result<()> {
+        let listener = config.listeners.first().context("no listener is configured")?;
+        let entry = Entry::new(listener, config, &self.apps);
+        stream.set_nonblocking(true)?;
+        let stream = Stream::new(stream.into())?;
+        self.admission.admit(stream, &entry, "CGI", &self.shared);
         Ok(())
     }
 

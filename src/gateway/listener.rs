@@ -25,6 +25,10 @@ use super::watch::watch;
 /// memory are short, which no haste mends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a connection is left alone by a process that serves one request at a
+/// time. What waits in the kernel meanwhile, an idle process may take.
+const PATIENCE: Duration = Duration::from_millis(20);
+
 /// A listening socket of either family.
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -98,6 +102,18 @@ impl Admission {
         self.open.get()
     }
 
+    /// Waits until no connection is open, or that takes longer than a request does
+    /// that needs no waiting.
+    async fn empty_soon(&self) {
+        let empty = async {
+            while self.open() > 0 {
+                self.emptied.notified().await;
+            }
+        };
+        // Then others may come in beside it: a slow upload, an idle connection.
+        let _ = tokio::time::timeout(PATIENCE, empty).await;
+    }
+
     async fn room(&self) {
         if self.open.get() < self.limit {
             return;
@@ -106,6 +122,23 @@ impl Admission {
         while self.open.get() >= self.limit {
             self.changed.notified().await;
         }
+    }
+
+    /// Serves a connection, and counts it until it ends.
+    pub(super) fn admit(
+        self: &Rc<Self>,
+        stream: Stream,
+        entry: &Rc<Entry>,
+        peer: &str,
+        shared: &Rc<Shared>,
+    ) {
+        let admitted = self.enter();
+        let peer = format!("{peer} on {}", entry.address);
+        let connection = Connection::new(stream, Rc::clone(entry), peer, Rc::clone(shared));
+        tokio::task::spawn_local(async move {
+            connection.run().await;
+            drop(admitted);
+        });
     }
 
     fn enter(self: &Rc<Self>) -> Admitted {
@@ -145,15 +178,11 @@ pub(super) async fn run(
         match accepted {
             Ok(None) => {}
             Ok(Some((stream, peer))) => {
-                let shared = Rc::clone(&shared);
-                let admitted = admission.enter();
                 let peer = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
-                let peer = format!("{peer} on {}", entry.address);
-                let connection = Connection::new(stream, Rc::clone(&entry), peer, shared);
-                tokio::task::spawn_local(async move {
-                    connection.run().await;
-                    drop(admitted);
-                });
+                admission.admit(stream, &entry, &peer, &shared);
+                if entry.alone {
+                    admission.empty_soon().await;
+                }
             }
             Err(error) if is_of_one(&error) => {}
             Err(error) => {

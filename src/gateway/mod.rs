@@ -9,6 +9,7 @@
 mod admit;
 mod app;
 mod arriving;
+pub(crate) mod cgi;
 mod connection;
 mod dialect;
 pub mod door;

@@ -17,9 +17,12 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
+pub use super::cgi::Cgi;
+use super::cgi::Client;
 use super::front::Front;
-use super::{park, runtime, start_log};
+use super::{park, runtime};
 use crate::config::{AppId, GatewayConfig};
+use crate::observe::log;
 
 /// The one app there is.
 const APP_ID: AppId = AppId(0);
@@ -50,16 +53,25 @@ thread_local! {
 pub struct Solo {
     /// A `GatewayConfig` as JSON.
     pub config: String,
-    /// The listening sockets, in the order of the configuration, and the log.
-    pub listeners: Vec<OwnedFd>,
+    /// Where requests come from.
+    pub peers: Peers,
     /// The gateway's ends of the app's channel.
     pub ends: Vec<OwnedFd>,
-    /// The socket to the supervisor: whatever it says, and its end, mean stop.
-    pub supervisor: OwnedFd,
+    /// Whatever comes on this socket, and its end, mean stop.
+    pub orders: OwnedFd,
 }
 
-/// Serves until the supervisor says stop and all is answered, or the app exits.
-/// `ready` is called when connections are accepted.
+/// Where requests come from.
+#[derive(Debug)]
+pub enum Peers {
+    /// Listening sockets, in the order of the configuration.
+    Listeners(Vec<OwnedFd>),
+    /// One request.
+    Cgi(Cgi),
+}
+
+/// Serves until it is told to stop and all is answered, or the app exits.
+/// `ready` is called when requests are accepted. The log runs: see [`start_log`].
 ///
 /// # Errors
 /// When the process can't do its work at all; the message is for the
@@ -74,25 +86,53 @@ pub fn run(solo: Solo, app: Box<dyn App>, ready: impl FnOnce()) -> anyhow::Resul
     done
 }
 
-async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
-    let config: GatewayConfig =
-        serde_json::from_str(&solo.config).context("the configuration can't be read")?;
-    start_log(&config, &mut solo.listeners)?;
+/// Starts the log that this `GatewayConfig` describes: the last of `fds`, which
+/// is taken away. It leads to the supervisor; without one it is a file.
+///
+/// # Errors
+/// When it is no configuration, or the log is missing.
+pub fn start_log(config: &str, fds: &mut Vec<OwnedFd>) -> anyhow::Result<()> {
+    let config = parse(config)?;
+    if !config.alone {
+        return super::start_log(&config, fds);
+    }
+    let file = fds.pop().context("the log did not come with the configuration")?;
+    log::start(config.log, log::Output::File(file.into()));
+    Ok(())
+}
+
+fn parse(config: &str) -> anyhow::Result<GatewayConfig> {
+    serde_json::from_str(config).context("the configuration can't be read")
+}
+
+async fn serve(solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     // Nobody is told of a broken worker: it is this process.
     let (reports, _nobody) = mpsc::unbounded_channel();
+    let config = parse(&solo.config)?;
     let mut front = Front::new(&config, reports);
     let pool = Rc::clone(front.pool(APP_ID)?);
     pool.employ(WORKER, std::process::id(), solo.ends);
     pool.worker_ready(WORKER);
-    let supervisor = std::os::unix::net::UnixStream::from(solo.supervisor);
-    supervisor.set_nonblocking(true)?;
-    let supervisor = UnixStream::from_std(supervisor)?;
-    front.listen(&config, solo.listeners)?;
-    ready();
-    tokio::select! {
-        _ = supervisor.readable() => {}
-        () = app_leaves() => {}
-    }
+    let orders = std::os::unix::net::UnixStream::from(solo.orders);
+    orders.set_nonblocking(true)?;
+    let orders = UnixStream::from_std(orders)?;
+    let client = match solo.peers {
+        Peers::Listeners(sockets) => {
+            front.listen(&config, sockets)?;
+            ready();
+            tokio::select! {
+                _ = orders.readable() => {}
+                () = app_leaves() => {}
+            }
+            None
+        }
+        Peers::Cgi(request) => {
+            let (stream, client) = request.begin()?;
+            front.admit(&config, stream)?;
+            ready();
+            Some(client)
+        }
+    };
     front.stop().await;
     while !front.is_empty() && !leaves() {
         tokio::select! {
@@ -103,7 +143,21 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     pool.give_up("the app called sys.exit");
     // Answers that are there still go out.
     while !front.is_empty() && timeout(FAREWELL, front.emptied()).await.is_ok() {}
-    Ok(())
+    client.map_or(Ok(()), Client::end)
+}
+
+/// Says why there is no app, also to who waits for an answer.
+pub fn refuse(peers: Peers, why: &str) {
+    tracing::error!(error = %why.replace('\n', "\n    "), "the app can't be imported");
+    if let Peers::Cgi(request) = peers {
+        request.refuse();
+    }
+}
+
+/// Says that requests were given up after the time that they had to finish.
+pub fn log_late(grace: Duration) {
+    let seconds = grace.as_secs_f64();
+    tracing::warn!(seconds, "a request is given up: it ran past --graceful-timeout");
 }
 
 /// Waits until the app has asked to exit.

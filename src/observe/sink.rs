@@ -207,7 +207,11 @@ impl Sink {
 }
 
 impl Target {
-    fn open(&self) -> io::Result<File> {
+    /// Opens it, to append.
+    ///
+    /// # Errors
+    /// What `open(2)` reports.
+    pub fn open(&self) -> io::Result<File> {
         match self {
             Self::Stderr => Ok(io::stderr().as_fd().try_clone_to_owned()?.into()),
             Self::File(path) => append(path),

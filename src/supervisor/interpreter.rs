@@ -17,6 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The first version that works: the worker library is built for its stable ABI.
 const OLDEST: (u32, u32) = (3, 9);
 
+/// What the interpreter runs: it loads a library of ours and enters it.
+pub(crate) const BOOTSTRAP: &str = include_str!("../../worker/src/bootstrap.py");
+
+/// Where commands are looked for where there is no PATH, as in a CGI program.
+const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// Asks the interpreter who it is. Valid in Python 2 as well, so that an old one
 /// gets the right error; the current directory is taken off the path before
 /// anything is imported.
@@ -100,14 +106,18 @@ impl Interpreter {
         asked: Option<&Path>,
         privileges: &Privileges,
     ) -> Result<Self, InterpreterError> {
-        let path = match asked {
-            Some(path) => locate(path)?,
-            None => match std::env::var_os("VIRTUAL_ENV").filter(|value| !value.is_empty()) {
-                Some(directory) => locate(Path::new(&directory))?,
-                None => on_path("python3").ok_or(InterpreterError::NotOnPath)?,
-            },
-        };
-        ask(&path, privileges, PATIENCE).await
+        ask(&choose(asked)?, privileges, PATIENCE).await
+    }
+}
+
+/// The interpreter that is meant, which may not be fit: it is not asked.
+pub(crate) fn choose(asked: Option<&Path>) -> Result<PathBuf, InterpreterError> {
+    match asked {
+        Some(path) => locate(path),
+        None => match std::env::var_os("VIRTUAL_ENV").filter(|value| !value.is_empty()) {
+            Some(directory) => locate(Path::new(&directory)),
+            None => on_path("python3").ok_or(InterpreterError::NotOnPath),
+        },
     }
 }
 
@@ -140,7 +150,7 @@ fn locate(path: &Path) -> Result<PathBuf, InterpreterError> {
 }
 
 fn on_path(command: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
+    let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
     std::env::split_paths(&path).map(|directory| directory.join(command)).find(|file| {
         file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
     })

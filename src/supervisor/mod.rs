@@ -9,7 +9,7 @@ mod cause;
 mod confine;
 mod decide;
 mod end;
-mod interpreter;
+pub(crate) mod interpreter;
 mod limits;
 mod listeners;
 mod notes;

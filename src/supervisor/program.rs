@@ -59,19 +59,27 @@ impl Program {
         WorkerConfig {
             worker,
             app: self.app.app.clone(),
+            script: self.app.script.clone(),
             chdir: self.app.chdir.clone(),
             path: self.app.path.clone(),
-            multiprocess: self.app.workers > 1,
+            multiprocess: self.multiprocess(),
         }
+    }
+
+    /// Whether other processes run the same app. Of a script the web server may
+    /// start as many as it likes.
+    fn multiprocess(&self) -> bool {
+        self.app.workers > 1 || self.app.script.is_some()
     }
 
     /// What the zygote has to import.
     pub(super) fn zygote_config(&self) -> ZygoteConfig {
         ZygoteConfig {
             app: self.app.app.clone(),
+            script: self.app.script.clone(),
             chdir: self.app.chdir.clone(),
             path: self.app.path.clone(),
-            multiprocess: self.app.workers > 1,
+            multiprocess: self.multiprocess(),
         }
     }
 

@@ -14,20 +14,18 @@ use rustix::process::{Rlimit, Signal, geteuid, getpid, getppid, set_parent_proce
 use tokio::process::Child;
 
 use super::confine::confine;
+use super::interpreter::BOOTSTRAP;
 use crate::config::{AppConfig, Identity, Privileges};
 use crate::observe::logs::Streams;
 
 /// The descriptor on which a child finds its socket to the supervisor.
 pub(crate) const SOCKET_FD: i32 = flupd_channel::startup::STATUS_FD;
 
-/// What the interpreter runs: it loads the worker library and enters it.
-const BOOTSTRAP: &str = include_str!("../../worker/src/bootstrap.py");
-
 /// The worker's half of flupd.
 pub(super) const WORKER: &str = "libflupd_worker.so";
 
 /// Both halves in one.
-pub(super) const SOLO: &str = "libflupd_solo.so";
+pub(crate) const SOLO: &str = "libflupd_solo.so";
 
 /// What was meant for the supervisor alone.
 const OURS: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET"];
@@ -97,7 +95,7 @@ fn set_environment(command: &mut Command, app: &AppConfig) {
 
 /// Where a library of ours is: beside this program, where packages put it, or
 /// in the directory, or the file, that `FLUPD_WORKER_LIB` names.
-pub(super) fn library(name: &str) -> io::Result<PathBuf> {
+pub(crate) fn library(name: &str) -> io::Result<PathBuf> {
     let program = std::env::current_exe()?;
     let directory = program.parent().unwrap_or(Path::new("/"));
     let named = std::env::var_os("FLUPD_WORKER_LIB").map(PathBuf::from);

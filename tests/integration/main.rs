@@ -32,3 +32,4 @@ mod request_command;
 mod roles;
 mod servers;
 mod shutdown;
+mod spawned;

@@ -3,6 +3,16 @@
 def bootstrap():
     import os
     import sys
+
+    unfit = None
+    if sys.version_info < (3, 9):
+        unfit = "Python %d.%d; flupd needs 3.9 or later" % sys.version_info[:2]
+    elif sys.implementation.name != "cpython":
+        unfit = sys.implementation.name + "; flupd runs apps on CPython"
+    elif "t" in sys.abiflags:
+        unfit = "a free-threaded build of Python; flupd needs the ordinary one"
+    if unfit:
+        sys.exit("flupd: " + sys.executable + " is " + unfit)
     from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
     library = sys.argv[1]

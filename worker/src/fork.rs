@@ -15,13 +15,14 @@ use pyo3::prelude::*;
 use rustix::process::Pid;
 
 use crate::exchange::to_stderr;
-use crate::failure;
 use crate::leaving::exit_code;
+use crate::{failure, stops};
 
 static FORKED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn in_child() {
     FORKED.store(true, Ordering::Relaxed);
+    stops::give_back();
 }
 
 /// Watches for forks from here on, by Python or by an extension module.
@@ -32,8 +33,8 @@ pub(crate) fn watch() {
 
 fn register() {
     // SAFETY: the handler lives as long as the library, which is never
-    // unloaded, and does nothing but store to an atomic, which is allowed
-    // between fork and exec. It fails only without memory; then children are
+    // unloaded, and does nothing but store to atomics and make system calls, which
+    // is allowed between fork and exec. It fails only without memory; then children are
     // not noticed, as without it.
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
 }

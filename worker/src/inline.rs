@@ -4,15 +4,16 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use flupd_channel::startup::{WorkerConfig, WorkerStatus};
 use flupd_channel::worker::{EncodedParams, Port, Pump};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::environ::{self, Environs};
 use crate::exchange::to_stderr;
 use crate::input::Input;
+use crate::load::App;
 use crate::serve::{Served, Server};
-use crate::{allocator, failure, fork, leaving, startup, title, watcher};
+use crate::{allocator, fork, leaving, title, watcher};
 
 /// An app that is ready to run requests.
 pub struct Inline {
@@ -22,45 +23,47 @@ pub struct Inline {
     params: EncodedParams,
 }
 
-/// Loads the app. `ends` are the worker's ends of its channel; `pump` has the
-/// gateway do its work while the app runs. Returns also what to tell the
-/// supervisor of the start.
-///
-/// # Errors
-/// When `ends` are not what they must be. An app that can't be loaded is told
-/// in the status.
-pub fn load(
-    py: Python<'_>,
-    config: &WorkerConfig,
-    ends: Vec<OwnedFd>,
-    pump: fn(Pump),
-) -> io::Result<(Option<Inline>, WorkerStatus)> {
+/// Prepares the process for an app that runs inline. Before anything is imported.
+pub fn begin(title: &str) {
     fork::watch();
     allocator::keep_memory();
-    title::set(&format!("flupd: solo {} ({})", config.worker, config.app));
-    let port = flupd_channel::worker::open(ends)?.pop();
-    let port = port.ok_or(io::ErrorKind::InvalidData)?.inline(pump);
-    leaving::prepare(vec![port.stopper()]);
-    let loaded = startup::start(py, &config.into()).and_then(|app| {
-        let server = (|| {
-            let no_input = Py::new(py, Input::empty())?;
-            let template = environ::template(py, false, config.multiprocess, &no_input)?.unbind();
-            let app = app.callable.clone_ref(py);
-            PyResult::Ok(Server::new(app, Environs::new(template), no_input))
-        })();
-        Ok((server.map_err(|error| failure::traceback(py, &error))?, app.name))
-    });
-    Ok(match loaded {
-        Ok((server, app)) => {
-            let python = startup::python_version();
-            let inline = Inline { port: Some(port), server, params: EncodedParams::default() };
-            (Some(inline), WorkerStatus::Ready { python, app })
-        }
-        Err(error) => (None, WorkerStatus::Failed { error }),
-    })
+    title::set(title);
+}
+
+/// How often an app's process can be asked for an answer, as the app is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected {
+    /// Other processes run the same app (`wsgi.multiprocess`).
+    pub multiprocess: bool,
+    /// There is one request (`wsgi.run_once`).
+    pub once: bool,
 }
 
 impl Inline {
+    /// The app, ready. `ends` are the worker's ends of its channel; `pump` has the
+    /// gateway do its work while the app runs.
+    ///
+    /// # Errors
+    /// When `ends` are not what they must be, or there is no memory.
+    pub fn new(
+        py: Python<'_>,
+        app: &App,
+        expected: Expected,
+        ends: Vec<OwnedFd>,
+        pump: fn(Pump),
+    ) -> PyResult<Self> {
+        let port = flupd_channel::worker::open(ends)?.pop();
+        let port = port.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?.inline(pump);
+        leaving::prepare(vec![port.stopper()]);
+        let no_input = Py::new(py, Input::empty())?;
+        let template = environ::template(py, false, expected.multiprocess, &no_input)?;
+        template.set_item(intern!(py, "wsgi.run_once"), expected.once)?;
+        let environs = Environs::new(template.unbind());
+        let app = app.callable.clone_ref(py);
+        let server = Server::new(app, environs, no_input);
+        Ok(Self { port: Some(port), server, params: EncodedParams::default() })
+    }
+
     /// Runs the next staged request to its end; `false` if there is none.
     pub fn step(&mut self) -> bool {
         let Some(mut port) = self.port.take() else { return false };

@@ -30,14 +30,17 @@ mod input;
 mod leaving;
 mod lifeline;
 mod load;
+pub mod program;
 mod raw;
 mod response;
+mod script;
 mod serve;
 mod shape;
 mod signals;
 mod spec;
 mod start_response;
 mod startup;
+pub mod stops;
 mod threads;
 mod title;
 mod watcher;
@@ -50,6 +53,7 @@ use flupd_channel::startup::{Task, WorkerStatus, receive_task, send_status};
 use pyo3::prelude::*;
 
 use crate::load::App;
+use crate::program::Ended;
 use crate::threads::Threads;
 
 /// The Python program that starts a worker or a zygote: `PYTHON -c BOOTSTRAP LIBRARY`, with
@@ -73,17 +77,23 @@ fn main(py: Python<'_>) -> PyResult<i32> {
     match py.detach(|| receive_task(&socket))? {
         Some((Task::Serve(config), ends)) => {
             title::set(&format!("flupd: worker {} ({})", config.worker, config.app));
-            let app = startup::start(py, &(&config).into());
-            serve(py, &socket, app, config.multiprocess, ends)
+            let multiprocess = config.multiprocess;
+            program::run(py, &config, move |py, app| serve(py, &socket, app, multiprocess, ends))
         }
-        Some((Task::Preload(config), _)) => match zygote::run(py, socket, &config)? {
-            Some(born) => {
-                title::set(&format!("flupd: worker {} ({})", born.worker, config.app));
-                serve(py, &born.socket, Ok(born.app), born.multiprocess, born.ends)
-            }
-            None => Ok(1),
-        },
-        Some((Task::Solo { .. }, _)) => {
+        Some((Task::Preload(config), _)) => {
+            title::set(&format!("flupd: zygote ({})", config.app));
+            let (name, multiprocess) = (config.app.clone(), config.multiprocess);
+            program::import(py, &(&config).into(), move |py, app| {
+                match zygote::run(py, socket, app)? {
+                    Some(born) => {
+                        title::set(&format!("flupd: worker {} ({name})", born.worker));
+                        serve(py, &born.socket, Ok(born.app), multiprocess, born.ends)
+                    }
+                    None => Ok(Ended::told(1)),
+                }
+            })
+        }
+        Some((Task::Solo { .. } | Task::Alone { .. }, _)) => {
             Err(io::Error::new(io::ErrorKind::Unsupported, "this library can't serve alone").into())
         }
         None => Ok(0),
@@ -108,7 +118,7 @@ fn serve(
     app: Result<App, String>,
     multiprocess: bool,
     ends: Vec<OwnedFd>,
-) -> PyResult<i32> {
+) -> PyResult<Ended> {
     let ports = flupd_channel::worker::open(ends)?;
     let started = app.and_then(|app| {
         let threads = Threads::new(py, &app.callable, multiprocess, ports);
@@ -121,5 +131,5 @@ fn serve(
         Err(error) => (WorkerStatus::Failed { error }, None),
     };
     py.detach(|| send_status(socket, &status, &[]))?;
-    threads.map_or(Ok(1), |threads| threads.serve(py))
+    threads.map_or(Ok(1), |threads| threads.serve(py)).map(Ended::told)
 }

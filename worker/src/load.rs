@@ -17,7 +17,8 @@ const USUAL_NAMES: [&str; 2] = ["application", "app"];
 const MOST_LISTED: usize = 20;
 
 /// An app that is ready to be called.
-pub(crate) struct App {
+#[derive(Debug)]
+pub struct App {
     pub(crate) callable: Py<PyAny>,
     /// What its name came to, such as `site.wsgi:application`.
     pub(crate) name: String,
@@ -37,6 +38,21 @@ pub(crate) fn load(py: Python<'_>, name: &str) -> Result<App, String> {
         Some(object) => named(&module, &shown, object),
         None => usual(&module, &shown),
     }
+}
+
+/// The app of a script that has run, under one of the usual names.
+///
+/// # Errors
+/// What was tried, and what to do.
+pub(crate) fn usual_in(main: &Bound<'_, PyModule>, shown: &str) -> Result<App, String> {
+    let mut tried = Vec::new();
+    under_usual_name(main, shown, &mut tried).ok_or_else(|| {
+        format!(
+            "{shown} has ended without serving an app, and has none of the names application \
+             and app; {}",
+            callables(main)
+        )
+    })
 }
 
 /// The app under the name that the user gave.

@@ -1,5 +1,6 @@
 //! From the supervisor's configuration to an app that is ready.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use flupd_channel::startup::{WorkerConfig, ZygoteConfig};
@@ -11,20 +12,24 @@ use crate::load::{App, load};
 
 /// What is to be imported, and from where.
 pub(crate) struct Import<'c> {
-    app: &'c str,
+    pub(crate) app: &'c str,
+    /// If it is a script that is the program: its `sys.argv`.
+    pub(crate) script: Option<&'c [String]>,
     chdir: Option<&'c Path>,
     path: &'c [PathBuf],
 }
 
 impl<'c> From<&'c WorkerConfig> for Import<'c> {
     fn from(config: &'c WorkerConfig) -> Self {
-        Self { app: &config.app, chdir: config.chdir.as_deref(), path: &config.path }
+        let (app, script) = (&*config.app, config.script.as_deref());
+        Self { app, script, chdir: config.chdir.as_deref(), path: &config.path }
     }
 }
 
 impl<'c> From<&'c ZygoteConfig> for Import<'c> {
     fn from(config: &'c ZygoteConfig) -> Self {
-        Self { app: &config.app, chdir: config.chdir.as_deref(), path: &config.path }
+        let (app, script) = (&*config.app, config.script.as_deref());
+        Self { app, script, chdir: config.chdir.as_deref(), path: &config.path }
     }
 }
 
@@ -33,24 +38,37 @@ impl<'c> From<&'c ZygoteConfig> for Import<'c> {
 /// # Errors
 /// What to tell the user, with the traceback if there is one.
 pub(crate) fn start(py: Python<'_>, import: &Import<'_>) -> Result<App, String> {
+    let here = || std::env::current_dir();
+    let search = enter(import, here)?;
+    prepare(py, &search).map_err(|error| failure::traceback(py, &error))?;
+    load(py, import.app)
+}
+
+/// Enters the directory. Returns what is to stand in front of `sys.path`: what
+/// was asked for, and then the app's own `folder`, which is asked for inside.
+///
+/// # Errors
+/// What to tell the user.
+pub(crate) fn enter(
+    import: &Import<'_>,
+    folder: impl FnOnce() -> io::Result<PathBuf>,
+) -> Result<Vec<PathBuf>, String> {
     // They are meant from where the user stood.
-    let path: Vec<PathBuf> =
-        import.path.iter().map(|dir| std::path::absolute(dir).unwrap_or(dir.clone())).collect();
+    let path = import.path.iter().map(|dir| std::path::absolute(dir).unwrap_or(dir.clone()));
+    let mut search: Vec<PathBuf> = path.collect();
     if let Some(dir) = import.chdir {
         std::env::set_current_dir(dir)
             .map_err(|error| format!("can't enter --chdir {}: {error}", dir.display()))?;
     }
-    let here = std::env::current_dir()
-        .map_err(|error| format!("the current directory can't be read: {error}"))?;
-    prepare(py, &path, &here).map_err(|error| failure::traceback(py, &error))?;
-    load(py, import.app)
+    search.push(folder().map_err(|error| format!("the current directory can't be read: {error}"))?);
+    Ok(search)
 }
 
-fn prepare(py: Python<'_>, path: &[PathBuf], here: &Path) -> PyResult<()> {
-    let search = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
-    search.insert(0, here.as_os_str())?;
-    for dir in path.iter().rev() {
-        search.insert(0, dir.as_os_str())?;
+/// Sets up `sys.path`, signals, and the last words of a crash.
+pub(crate) fn prepare(py: Python<'_>, search: &[PathBuf]) -> PyResult<()> {
+    let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
+    for dir in search.iter().rev() {
+        path.insert(0, dir.as_os_str())?;
     }
     keep_calm_on_interrupt(py)?;
     by_lines(py);

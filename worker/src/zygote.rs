@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use flupd_channel::startup::{
-    Fork, WorkerStatus, ZygoteConfig, ZygoteStatus, receive_fork, send_status, send_zygote_status,
+    Fork, WorkerStatus, ZygoteStatus, receive_fork, send_status, send_zygote_status,
 };
 use pyo3::prelude::*;
 use rustix::process::{
@@ -19,28 +19,26 @@ use rustix::stdio::{dup2_stderr, dup2_stdout};
 use crate::exchange::to_stderr;
 use crate::load::App;
 use crate::signals::{Signals, Waited};
-use crate::{failure, fork, gate, leaving, lifeline, startup, title};
+use crate::{failure, fork, gate, leaving, lifeline, startup};
 
 /// A worker that was just forked.
 pub(crate) struct Newborn {
     pub(crate) worker: u64,
     pub(crate) app: App,
-    pub(crate) multiprocess: bool,
     /// Its socket to the supervisor.
     pub(crate) socket: OwnedFd,
     /// Its ends of the channel to the gateway.
     pub(crate) ends: Vec<OwnedFd>,
 }
 
-/// Imports the app and forks a worker at each order. Returns in the workers
-/// only, or `None` if there is no app: the zygote itself ends in here.
+/// Forks a worker at each order. Returns in the workers only, or `None` if there
+/// is no app: the zygote itself ends in here.
 pub(crate) fn run(
     py: Python<'_>,
     socket: OwnedFd,
-    config: &ZygoteConfig,
+    app: Result<App, String>,
 ) -> PyResult<Option<Newborn>> {
-    title::set(&format!("flupd: zygote ({})", config.app));
-    let app = match startup::start(py, &config.into()) {
+    let app = match app {
         Ok(app) => app,
         Err(error) => {
             py.detach(|| send_zygote_status(&socket, &ZygoteStatus::Failed { error }))?;
@@ -58,7 +56,7 @@ pub(crate) fn run(
     let Zygote { socket, signals, children } = zygote;
     drop((socket, children));
     signals.release(py)?;
-    born(order, fds, app, config).map(Some).map_err(Into::into)
+    born(order, fds, app).map(Some).map_err(Into::into)
 }
 
 /// Puts all that the import has left beyond the garbage collector, which would
@@ -202,12 +200,7 @@ fn complain(text: &str) {
 }
 
 /// Makes the process a worker like one that was started by itself, and says so.
-fn born(
-    order: Fork,
-    mut fds: Vec<OwnedFd>,
-    app: App,
-    config: &ZygoteConfig,
-) -> io::Result<Newborn> {
+fn born(order: Fork, mut fds: Vec<OwnedFd>, app: App) -> io::Result<Newborn> {
     let before_ends = if order.streams { 4 } else { 2 };
     if fds.len() < before_ends {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a descriptor is missing"));
@@ -228,5 +221,5 @@ fn born(
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
     let forked = WorkerStatus::Forked { pid: pid.as_raw_nonzero().get().unsigned_abs() };
     send_status(&socket, &forked, &[pidfd.as_fd()])?;
-    Ok(Newborn { worker: order.worker, app, multiprocess: config.multiprocess, socket, ends })
+    Ok(Newborn { worker: order.worker, app, socket, ends })
 }

@@ -71,6 +71,7 @@ impl Check<'_> {
         Ok(AppConfig {
             name: from_file.then(|| name.get_ref().clone()),
             app: callable.to_owned(),
+            script: None,
             python: value(&app.python).map(|python| interpreter(python_base, python)),
             path: self.path(&app.path, below)?,
             chdir,

@@ -1,6 +1,7 @@
 //! Where the events of this process go, each in one piece.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,8 @@ const MAX_EVENT: usize = 80 * 1024;
 pub enum Output {
     /// The log itself: this is the process that writes it.
     Sink(Arc<Sink>),
+    /// A file: this process stands alone. It waits for the disk as any program does.
+    File(File),
     /// The process that writes the log, by a packet socket.
     Socket {
         /// Our end.
@@ -40,6 +43,8 @@ impl Output {
     fn take(&self, event: &[u8]) {
         match self {
             Self::Sink(sink) => sink.offer(event),
+            // Where that fails there is nobody left to tell.
+            Self::File(file) => drop((&*file).write_all(event)),
             Self::Socket { socket, lost } => {
                 let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
                 if send(socket.as_fd(), event, flags).is_err() {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::app;
@@ -182,6 +183,12 @@ impl WebServer {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Sends it a signal that ends it, and waits for its end.
+    pub fn stop(&mut self, signal: Signal) {
+        self.process.signal(signal);
+        self.process.wait();
     }
 
     /// What stands in its error log.

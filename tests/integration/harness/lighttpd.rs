@@ -13,6 +13,11 @@ const LIGHTTPD: &str = "/usr/sbin/lighttpd";
 
 /// Boots lighttpd with this example included.
 pub fn start(example: &Example) -> WebServer {
+    start_with(example, |_| {})
+}
+
+/// The same, with more done to its command.
+pub fn start_with(example: &Example, adapt: impl FnOnce(&mut Command)) -> WebServer {
     let dir = temp_dir();
     let path = dir.path().display();
     let port = ports::free();
@@ -32,6 +37,7 @@ pub fn start(example: &Example) -> WebServer {
 
     let mut command = Command::new(LIGHTTPD);
     command.stdin(Stdio::null()).arg("-D").arg("-f").arg(&config_path);
+    adapt(&mut command);
     let process = Process::start("lighttpd", &mut command, dir.path().join("output.log"));
     WebServer::started(process, dir, SocketAddr::from(([127, 0, 0, 1], port)), move || {
         process::read(&error_log)

@@ -20,6 +20,7 @@ mod on_servers;
 pub mod ports;
 pub mod process;
 pub mod python;
+pub mod script;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

@@ -55,6 +55,7 @@ impl Start {
         let config = WorkerConfig {
             worker: 3,
             app: self.app.clone(),
+            script: None,
             chdir: self.chdir.clone(),
             path: self.path.clone(),
             multiprocess: self.multiprocess,

@@ -57,6 +57,7 @@ impl Start {
         let (child, socket) = spawn(python);
         let task = Task::Preload(ZygoteConfig {
             app: self.app.clone(),
+            script: None,
             chdir: self.chdir.clone(),
             path: self.path.clone(),
             multiprocess: self.multiprocess,

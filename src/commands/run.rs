@@ -1,0 +1,134 @@
+//! `flupd run SCRIPT`, and `flupd SCRIPT`: a program that a web server starts,
+//! with the listening socket as its standard input, or for one CGI request.
+
+mod become_python;
+mod options;
+mod parent;
+mod start;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use self::options::Options;
+use self::start::Start;
+use super::serve;
+use crate::cli::{Cli, RunArgs};
+use crate::config::ServeConfig;
+use crate::gateway::cgi::FAILED;
+
+/// Exit status when Python can't be started.
+const FAILURE: u8 = 1;
+
+/// Does what the command line says, or says on standard error why not. `words`
+/// is that command line.
+pub fn run(args: &RunArgs, words: Vec<OsString>) -> ExitCode {
+    let script = PathBuf::from(args.script());
+    let refused = |error: anyhow::Error, status| {
+        eprintln!("flupd: {}: {error:#}", script.display());
+        if Start::here() == Some(Start::Cgi) {
+            // A web server that has gone needs no answer.
+            let _ = std::io::stdout().write_all(FAILED);
+        }
+        ExitCode::from(status)
+    };
+    let prepared = Options::gather(args, words, &script).and_then(|options| {
+        let start = Start::of(&options)?;
+        if start == Start::Alone || start == Start::Supervised && Start::here().is_some() {
+            parent::end_with_it(options.with_parent)?;
+        }
+        Ok((start, config(options, start)?))
+    });
+    match prepared {
+        Ok((Start::Supervised, config)) => serve::supervise(config),
+        Ok((start, config)) => {
+            let Err(error) = become_python::serve(&config, start == Start::Cgi);
+            refused(error, FAILURE)
+        }
+        Err(error) => refused(error, serve::USAGE),
+    }
+}
+
+/// Makes this command line of `flupd run` out of what was written: `flupd SCRIPT`
+/// means `flupd run SCRIPT`, as a script's first line, `#!/usr/bin/env flupd`, calls
+/// it; and what follows the script is the script's, whatever it looks like.
+pub fn understand(words: &mut Vec<OsString>) {
+    let mut cli = Cli::whole();
+    let Some(first) = words.get(1) else { return };
+    let text = first.to_string_lossy();
+    let known = text.starts_with('-') || cli.find_subcommand(&*text).is_some();
+    if !known && (text.contains('/') || Path::new(first).is_file()) {
+        words.insert(1, "run".into());
+    }
+    if words.get(1).is_some_and(|first| first == "run")
+        && let Some(run) = cli.find_subcommand_mut("run")
+        && let Some(script) = script_at(run, words)
+    {
+        words.insert(script + 1, "--".into());
+    }
+}
+
+/// Where the script stands: it is the first word that is neither an option nor an
+/// option's value.
+fn script_at(run: &clap::Command, words: &[OsString]) -> Option<usize> {
+    let mut words = words.iter().enumerate().skip(2);
+    while let Some((at, word)) = words.next() {
+        let word = word.to_string_lossy();
+        let Some(option) = word.strip_prefix("--") else { return Some(at) };
+        if option.is_empty() {
+            return None;
+        }
+        let takes = |arg: &clap::Arg| arg.get_action().takes_values();
+        if run.get_arguments().any(|arg| arg.get_long() == Some(option) && takes(arg)) {
+            words.next();
+        }
+    }
+    None
+}
+
+fn config(options: Options, start: Start) -> anyhow::Result<ServeConfig> {
+    let Options { mut serve, arguments, script, .. } = options;
+    if start != Start::Supervised {
+        // What is asked for workers is for another way to be started.
+        (serve.workers, serve.threads) = (None, None);
+        (serve.preload, serve.solo) = (false, true);
+    }
+    // --chdir is entered first, and the script is meant from here.
+    let script = std::path::absolute(script)?;
+    serve.app = Some(script.to_str().context("the path is not UTF-8")?.to_owned());
+    let mut config = ServeConfig::read(serve)?;
+    config.apps.iter_mut().for_each(|app| app.script = Some(arguments.clone()));
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn understood(text: &str) -> String {
+        let mut words: Vec<OsString> = text.split(' ').map(OsString::from).collect();
+        understand(&mut words);
+        words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_follows_the_script_is_its_own() {
+        for (written, meant) in [
+            ("flupd ./app.fcgi", "flupd run ./app.fcgi --"),
+            ("flupd Cargo.toml -x --workers", "flupd run Cargo.toml -- -x --workers"),
+            ("flupd run --workers 2 app --solo", "flupd run --workers 2 app -- --solo"),
+            ("flupd run --solo --path=x app a", "flupd run --solo --path=x app -- a"),
+            ("flupd run --solo -- app a", "flupd run --solo -- app a"),
+            ("flupd run --workers", "flupd run --workers"),
+            ("flupd serve app", "flupd serve app"),
+            ("flupd no-such", "flupd no-such"),
+            ("flupd --version", "flupd --version"),
+            ("flupd", "flupd"),
+        ] {
+            assert_eq!(understood(written), meant);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Scripts that the web server itself starts.
+
+#[macro_use]
+mod way;
+
+mod by_hand;
+mod frameworks;
+mod lives;
+mod requests;
