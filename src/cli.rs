@@ -78,7 +78,7 @@ pub enum Command {
 }
 
 /// `flupd serve`, raw.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = "ADDR is one of
   unix:/PATH    a unix socket that flupd makes; any path with a / will do
   HOST:PORT     a TCP port, [V6]:PORT for IPv6

@@ -15,13 +15,14 @@ mod source;
 pub mod values;
 mod written;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use self::address::Address;
 pub use self::allow::{Allow, AllowError};
-pub use self::app::{AppConfig, AppId, AppLimits};
+pub use self::app::{AppConfig, AppId, AppLimits, GroupId};
 pub use self::check::{QUEUE, THREADS, WORKERS};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};
 pub use self::privileges::{Identity, Privileges};
@@ -33,8 +34,8 @@ use crate::observe::logs::LogsConfig;
 pub struct ServeConfig {
     /// Where to listen, and for which apps.
     pub listeners: Vec<Listen>,
-    /// The apps; an [`AppId`] is a place in here. Never empty.
-    pub apps: Vec<AppConfig>,
+    /// The apps. Never empty.
+    pub apps: BTreeMap<AppId, AppConfig>,
     /// What the gateway is started with.
     pub privileges: Privileges,
     /// How long running requests may take after a SIGTERM.
@@ -48,12 +49,17 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
-    /// The gateway's part, once it is known which sockets there are.
+    /// The gateway's part, once it is known which sockets there are. Each app is
+    /// served by the generation that `active` says.
     #[must_use]
-    pub fn gateway(&self, listeners: Vec<ListenerConfig>) -> GatewayConfig {
+    pub fn gateway(
+        &self,
+        listeners: Vec<ListenerConfig>,
+        active: impl Fn(AppId) -> u64,
+    ) -> GatewayConfig {
         GatewayConfig {
             listeners,
-            apps: self.apps.iter().map(AppConfig::gateway).collect(),
+            apps: self.apps().map(|(id, app)| (id, app.gateway(active(id)))).collect(),
             alone: false,
             limits: self.limits,
             timeouts: self.timeouts,
@@ -64,18 +70,44 @@ impl ServeConfig {
     /// The app of this number.
     #[must_use]
     pub fn app(&self, id: AppId) -> Option<&AppConfig> {
-        self.apps.get(id.0)
+        self.apps.get(&id)
     }
 
     /// All apps with their numbers.
     pub fn apps(&self) -> impl Iterator<Item = (AppId, &AppConfig)> {
-        self.apps.iter().enumerate().map(|(at, app)| (AppId(at), app))
+        self.apps.iter().map(|(id, app)| (*id, app))
     }
 
     /// Whether the workers serve connections themselves: then there is one app.
     #[must_use]
     pub fn is_solo(&self) -> bool {
-        self.apps.iter().any(|app| app.solo)
+        self.apps.values().any(|app| app.solo)
+    }
+
+    /// The same with other numbers: an app that was there before, by its name,
+    /// keeps the one that it had, and a new one gets one that nobody had.
+    #[must_use]
+    pub fn renumbered(self, before: &Self) -> Self {
+        let mut free = before.apps.keys().max().map_or(0, |id| id.0 + 1);
+        let mut number = |app: &AppConfig| {
+            let known = before.apps().find(|(_, old)| old.name == app.name);
+            known.map_or_else(
+                || {
+                    free += 1;
+                    AppId(free - 1)
+                },
+                |(id, _)| id,
+            )
+        };
+        let numbers: BTreeMap<AppId, AppId> =
+            self.apps.iter().map(|(id, app)| (*id, number(app))).collect();
+        let new = |id: AppId| numbers.get(&id).copied().unwrap_or(id);
+        let apps = self.apps.into_iter().map(|(id, app)| (new(id), app)).collect();
+        let listeners = self.listeners.into_iter().map(|listen| {
+            let apps = listen.apps.iter().map(|id| new(*id)).collect();
+            Listen { apps, ..listen }
+        });
+        Self { listeners: listeners.collect(), apps, ..self }
     }
 }
 

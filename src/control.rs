@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::config::{AppId, GatewayConfig};
+use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId};
 
 /// What the supervisor tells the gateway.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,11 +21,23 @@ pub enum ToGateway {
     /// The first message. The listening sockets travel with it, in the order of
     /// [`GatewayConfig::listeners`], and after them the bell that workers ring.
     Configure(GatewayConfig),
+    /// From now on this holds: other generations of apps take the requests, and
+    /// those before them finish what they have begun. The sockets of listeners
+    /// that were not there travel with it, in their order.
+    Reconfigure(GatewayConfig),
+    /// An app that was not there before, which is about to get workers. No request
+    /// is its own before [`ToGateway::Reconfigure`].
+    AppAdded {
+        /// The app.
+        app: AppId,
+        /// Its configuration.
+        config: GatewayApp,
+    },
     /// A worker process runs. The gateway's ends of its channel travel with it.
     /// It takes no request before it is ready.
     WorkerStarted {
-        /// The app that it runs.
-        app: AppId,
+        /// The generation of the app that it runs.
+        group: GroupId,
         /// Its number, unique in the life of the supervisor.
         worker: u64,
         /// Its process id.
@@ -33,15 +45,15 @@ pub enum ToGateway {
     },
     /// The worker has imported the app.
     WorkerReady {
-        /// Its app.
-        app: AppId,
+        /// What it runs.
+        group: GroupId,
         /// Its number.
         worker: u64,
     },
     /// The worker process has ended.
     WorkerExited {
-        /// Its app.
-        app: AppId,
+        /// What it runs.
+        group: GroupId,
         /// Its number.
         worker: u64,
         /// How it ended, in words: `killed by signal 11 (SIGSEGV)`.
@@ -52,14 +64,14 @@ pub enum ToGateway {
     /// No worker runs, and the app can't be imported: refuse its requests at once
     /// until a worker is ready.
     AppUnavailable {
-        /// The app.
-        app: AppId,
+        /// The generation of the app.
+        group: GroupId,
     },
     /// Give the worker no more requests; close its ports when its running ones
     /// are done.
     WorkerDrain {
-        /// Its app.
-        app: AppId,
+        /// What it runs.
+        group: GroupId,
         /// Its number.
         worker: u64,
     },
@@ -74,8 +86,8 @@ pub enum FromGateway {
     Listening,
     /// A worker broke the channel protocol: it must be ended.
     WorkerBroken {
-        /// Its app.
-        app: AppId,
+        /// What it runs.
+        group: GroupId,
         /// Its number.
         worker: u64,
         /// Which rule it broke.
@@ -182,7 +194,8 @@ mod tests {
         let (a, b) = packet::pair().unwrap();
         let (a, b) = (Control::new(a).unwrap(), Control::new(b).unwrap());
         let (reader, _writer) = io::pipe().unwrap();
-        let started = || ToGateway::WorkerStarted { app: AppId(1), worker: 7, pid: 9 };
+        let started =
+            || ToGateway::WorkerStarted { group: GroupId::first(AppId(1)), worker: 7, pid: 9 };
         a.send(&started(), &[reader.as_fd()]).await.unwrap();
         a.send(&ToGateway::Stop, &[]).await.unwrap();
         drop(a);

@@ -5,6 +5,7 @@
 //! one that `flupd serve` starts, fed by the same messages; [`run`] runs it on a
 //! thread of the script's process or in a process that it has forked.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use flupd_channel::{Ends, packet};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::config::{AppId, GatewayApp, GatewayConfig, Limits, ListenerConfig, Timeouts};
+use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, Limits, ListenerConfig, Timeouts};
 pub use crate::config::{Protocol, Role};
 use crate::control::{FromGateway, ToGateway};
 pub use crate::gateway::door::Door;
@@ -21,7 +22,7 @@ use crate::observe::log::{self, LogConfig, LogFormat, LogLevel, Output};
 use crate::observe::sink::{Sink, Target};
 
 /// The only app there is.
-const APP: AppId = AppId(0);
+const GROUP: GroupId = GroupId::first(AppId(0));
 
 /// How long what is logged last may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -94,8 +95,8 @@ impl Gateway {
     /// That the gateway has gone.
     pub fn employ(&self, worker: u64, pid: u32, ends: &[OwnedFd]) -> io::Result<()> {
         let ends: Vec<BorrowedFd<'_>> = ends.iter().map(AsFd::as_fd).collect();
-        self.send(&ToGateway::WorkerStarted { app: APP, worker, pid }, &ends)?;
-        self.send(&ToGateway::WorkerReady { app: APP, worker }, &[])
+        self.send(&ToGateway::WorkerStarted { group: GROUP, worker, pid }, &ends)?;
+        self.send(&ToGateway::WorkerReady { group: GROUP, worker }, &[])
     }
 
     /// The worker gets no more requests, and its port is closed when it has none.
@@ -103,7 +104,7 @@ impl Gateway {
     /// # Errors
     /// That the gateway has gone.
     pub fn drain(&self, worker: u64) -> io::Result<()> {
-        self.send(&ToGateway::WorkerDrain { app: APP, worker }, &[])
+        self.send(&ToGateway::WorkerDrain { group: GROUP, worker }, &[])
     }
 
     /// The worker has ended: `cause` is for the log.
@@ -111,7 +112,7 @@ impl Gateway {
     /// # Errors
     /// That the gateway has gone.
     pub fn exited(&self, worker: u64, cause: String, expected: bool) -> io::Result<()> {
-        self.send(&ToGateway::WorkerExited { app: APP, worker, cause, expected }, &[])
+        self.send(&ToGateway::WorkerExited { group: GROUP, worker, cause, expected }, &[])
     }
 
     /// Accept no more, finish what was begun, then end.
@@ -135,7 +136,7 @@ impl Gateway {
             None => Ok(Report::Gone),
             Some((message, _)) => Ok(match serde_json::from_slice(&message)? {
                 FromGateway::Listening => Report::Listening,
-                FromGateway::WorkerBroken { app: _, worker, reason } => {
+                FromGateway::WorkerBroken { group: _, worker, reason } => {
                     Report::Broken(worker, reason)
                 }
             }),
@@ -191,6 +192,7 @@ fn configuration(options: Options) -> GatewayConfig {
         limits.requests_per_connection = 1;
     }
     let app = GatewayApp {
+        generation: GROUP.generation,
         script_name: options.script_name,
         concurrency: options.concurrency,
         ..GatewayApp::default()
@@ -201,11 +203,11 @@ fn configuration(options: Options) -> GatewayConfig {
         listeners: vec![ListenerConfig {
             protocol,
             address,
-            apps: vec![APP],
+            apps: vec![GROUP.app],
             roles,
             allow: Vec::new(),
         }],
-        apps: vec![app],
+        apps: BTreeMap::from([(GROUP.app, app)]),
         limits,
         timeouts,
         log: LogConfig {

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::observe::log::{LogFormat, LogLevel};
 
 /// What is logged, and where.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
     /// Where the log goes: a file, or - for standard error [default: -]

@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -43,7 +44,11 @@ pub fn run(args: &RunArgs, words: Vec<OsString>) -> ExitCode {
         Ok((start, config(options, start)?))
     });
     match prepared {
-        Ok((Start::Supervised, config)) => serve::supervise(config),
+        Ok((Start::Supervised, config)) => {
+            // A reload is for the code: the web server chose the options.
+            let again = config.clone();
+            serve::supervise(config, Arc::new(move || Ok(again.clone())))
+        }
         Ok((start, config)) => {
             let Err(error) = become_python::serve(&config, start == Start::Cgi);
             refused(error, FAILURE)
@@ -100,7 +105,7 @@ fn config(options: Options, start: Start) -> anyhow::Result<ServeConfig> {
     let script = std::path::absolute(script)?;
     serve.app = Some(script.to_str().context("the path is not UTF-8")?.to_owned());
     let mut config = ServeConfig::read(serve)?;
-    config.apps.iter_mut().for_each(|app| app.script = Some(arguments.clone()));
+    config.apps.values_mut().for_each(|app| app.script = Some(arguments.clone()));
     Ok(config)
 }
 

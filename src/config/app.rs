@@ -7,11 +7,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{GatewayApp, Privileges};
 
-/// An app's place in [`ServeConfig::apps`](super::ServeConfig::apps).
+/// The number of an app, for as long as flupd runs and the app is configured.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct AppId(pub usize);
+
+/// One generation of one app: what was started from the same configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupId {
+    /// The app.
+    pub app: AppId,
+    /// Counts from 1; each reload makes the next one.
+    pub generation: u64,
+}
+
+impl GroupId {
+    /// The first generation of an app.
+    #[must_use]
+    pub const fn first(app: AppId) -> Self {
+        Self { app, generation: 1 }
+    }
+}
 
 /// One app.
 #[derive(Debug, Clone)]
@@ -66,10 +83,11 @@ pub struct Environment {
 }
 
 impl AppConfig {
-    /// The gateway's part.
+    /// The gateway's part, once this generation of it takes the requests.
     #[must_use]
-    pub fn gateway(&self) -> GatewayApp {
+    pub fn gateway(&self, generation: u64) -> GatewayApp {
         GatewayApp {
+            generation,
             name: self.name.clone(),
             hosts: self.hosts.clone(),
             prefixes: self.prefixes.clone(),

@@ -18,7 +18,7 @@ pub(super) use self::privileges::Power;
 use super::mistake::Mistake;
 use super::source::{ConfigError, Source};
 use super::written::{Given, Written};
-use super::{Limits, Listen, ListenerConfig, ServeConfig, Timeouts, file, logs};
+use super::{AppId, Limits, Listen, ListenerConfig, ServeConfig, Timeouts, file, logs};
 use crate::cli::ServeArgs;
 
 /// How many apps there can be.
@@ -103,7 +103,7 @@ impl<'s> Check<'s> {
         let config = ServeConfig {
             listeners,
             privileges: self.gateway_privileges(written)?,
-            apps,
+            apps: apps.into_iter().enumerate().map(|(at, app)| (AppId(at), app)).collect(),
             graceful_timeout: value(&written.graceful_timeout).map_or(DEFAULT_GRACE, |s| s.0),
             limits: Limits::default(),
             timeouts: Timeouts {
@@ -126,7 +126,7 @@ impl<'s> Check<'s> {
             roles: listen.roles.clone(),
             allow: listen.allow.clone(),
         };
-        let gateway = config.gateway(config.listeners.iter().map(listener).collect());
+        let gateway = config.gateway(config.listeners.iter().map(listener).collect(), |_| u64::MAX);
         let length = serde_json::to_vec(&gateway).map_or(usize::MAX, |text| text.len());
         match length {
             long if long > MAX_GATEWAY => Err(self.source.whole(Mistake::TooLarge)),

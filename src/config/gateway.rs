@@ -1,6 +1,8 @@
 //! The part of the configuration that the gateway gets. It travels as one
 //! message, so it holds nothing that the gateway has no use for.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Allow, AppId, AppLimits, Limits, Protocol, Role, Timeouts};
@@ -11,8 +13,8 @@ use crate::observe::log::LogConfig;
 pub struct GatewayConfig {
     /// The listeners, in the order in which their sockets are passed.
     pub listeners: Vec<ListenerConfig>,
-    /// The apps; an [`AppId`] is a place in here.
-    pub apps: Vec<GatewayApp>,
+    /// The apps.
+    pub apps: BTreeMap<AppId, GatewayApp>,
     /// Whether this process serves alone, beside others that a web server has
     /// started on the same sockets: then it takes one request at a time.
     pub alone: bool,
@@ -43,6 +45,8 @@ pub struct ListenerConfig {
 /// One app, as the gateway sees it. See [`AppConfig`](super::AppConfig).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayApp {
+    /// Which generation takes its requests.
+    pub generation: u64,
     /// What it is called in the log; none if it is the only one there can be.
     pub name: Option<String>,
     /// The hosts whose requests are its own; empty: every host.

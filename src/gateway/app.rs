@@ -1,26 +1,40 @@
-//! One app behind the gateway.
+//! One app behind the gateway, in all its generations.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use flupd_channel::gateway::Shelf;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::park;
 use super::pool::Pool;
-use crate::config::{AppId, AppLimits, GatewayApp};
+use crate::config::{AppId, AppLimits, GatewayApp, GroupId};
 use crate::control::FromGateway;
 
 /// How often memory for bodies is given back that was not used meanwhile.
 const TIDY: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether an app that goes has requests.
+const IDLE: Duration = Duration::from_millis(50);
+
 /// One app: its workers and what bounds its requests.
 #[derive(Debug)]
 pub(super) struct App {
-    pub(super) pool: Rc<Pool>,
-    pub(super) limits: AppLimits,
+    id: AppId,
+    name: Option<String>,
+    limits: Cell<AppLimits>,
     /// Where its large bodies are received. Its own: workers keep what they
     /// were given mapped, and those of another app shall not see it.
-    pub(super) shelf: Shelf,
+    shelf: Shelf,
+    /// Who takes its requests.
+    active: RefCell<Rc<Pool>>,
+    /// All that have workers, and the active one.
+    generations: RefCell<BTreeMap<u64, Rc<Pool>>>,
+    /// Whether it is not configured any more.
+    retired: Cell<bool>,
+    reports: UnboundedSender<FromGateway>,
 }
 
 impl App {
@@ -32,12 +46,109 @@ impl App {
         memory: usize,
         reports: UnboundedSender<FromGateway>,
     ) -> Rc<Self> {
-        let pool = Pool::new(id, config.name.clone(), config.limits.queue, reports);
-        tokio::task::spawn_local(Rc::clone(&pool).pulse());
+        let group = GroupId { app: id, generation: config.generation };
+        let pool = open(group, config.name.clone(), config.limits, reports.clone());
         let shelf = Shelf::new(memory);
         tokio::task::spawn_local(tidy(shelf.clone()));
-        Rc::new(Self { pool, limits: config.limits, shelf })
+        Rc::new(Self {
+            id,
+            name: config.name.clone(),
+            limits: Cell::new(config.limits),
+            shelf,
+            active: RefCell::new(Rc::clone(&pool)),
+            generations: RefCell::new(BTreeMap::from([(config.generation, pool)])),
+            retired: Cell::new(false),
+            reports,
+        })
     }
+
+    /// Bounds on its requests.
+    pub(super) const fn limits(&self) -> AppLimits {
+        self.limits.get()
+    }
+
+    /// Where its large bodies are received.
+    pub(super) const fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    /// Who takes its requests.
+    pub(super) fn pool(&self) -> Rc<Pool> {
+        Rc::clone(&self.active.borrow())
+    }
+
+    /// The pool of a generation, which need not take requests.
+    pub(super) fn generation(&self, generation: u64) -> Rc<Pool> {
+        let mut generations = self.generations.borrow_mut();
+        let pool = generations.entry(generation).or_insert_with(|| {
+            let group = GroupId { app: self.id, generation };
+            open(group, self.name.clone(), self.limits.get(), self.reports.clone())
+        });
+        Rc::clone(pool)
+    }
+
+    /// What is configured for it now: its bounds, and which generation takes its
+    /// requests.
+    pub(super) fn reconfigure(&self, config: &GatewayApp) {
+        self.limits.set(config.limits);
+        self.retired.set(false);
+        let next = self.generation(config.generation);
+        next.set_queue_limit(config.limits.queue);
+        let last = self.active.replace(Rc::clone(&next));
+        if !Rc::ptr_eq(&last, &next) {
+            last.hand_over(&next);
+        }
+        self.tidy();
+    }
+
+    /// It is not configured any more: no request finds it, and those that did are
+    /// still answered.
+    pub(super) fn retire(&self) {
+        if !self.retired.replace(true) {
+            tokio::task::spawn_local(close_when_idle(self.pool()));
+        }
+    }
+
+    /// Forgets the generations for which nobody works. `true` if none is left.
+    pub(super) fn tidy(&self) -> bool {
+        let active = (!self.retired.get()).then(|| self.pool());
+        let mut generations = self.generations.borrow_mut();
+        generations.retain(|_, pool| {
+            let is_active = active.as_ref().is_some_and(|active| Rc::ptr_eq(pool, active));
+            let kept = is_active || !pool.is_over();
+            if !kept {
+                park::dismiss(pool);
+            }
+            kept
+        });
+        generations.is_empty()
+    }
+
+    /// No worker gets more requests: the gateway is done.
+    pub(super) fn close(&self) {
+        self.generations.borrow().values().for_each(|pool| pool.close());
+    }
+}
+
+/// A pool that has begun its work.
+fn open(
+    id: GroupId,
+    name: Option<String>,
+    limits: AppLimits,
+    reports: UnboundedSender<FromGateway>,
+) -> Rc<Pool> {
+    let pool = Pool::new(id, name, limits.queue, reports);
+    tokio::task::spawn_local(Rc::clone(&pool).pulse());
+    park::attend(&pool);
+    pool
+}
+
+/// Lets the workers go when no request waits for them.
+async fn close_when_idle(pool: Rc<Pool>) {
+    while !pool.is_idle() {
+        tokio::time::sleep(IDLE).await;
+    }
+    pool.close();
 }
 
 /// Gives memory back that large bodies do not need any more.

@@ -220,7 +220,7 @@ impl Connection {
             let handled = match event {
                 // The connection ends with those that are open.
                 Event::Begin { .. } if self.closing => Handled::Nothing,
-                event => handle(&mut self.open, event, &self.entry.routes, &self.wake),
+                event => handle(&mut self.open, event, &self.entry.routes.borrow(), &self.wake),
             };
             input = input.get(used..).unwrap_or_default();
             match handled {
@@ -250,9 +250,10 @@ impl Connection {
         match assembly.finish(&route.mount).await {
             Ok(request) => {
                 let (wake, line) = (Rc::clone(&self.wake), Rc::clone(&self.line));
-                let exchange = Exchange::new(request, Rc::clone(&route), wake, open.id, line);
+                let pool = route.app.pool();
+                let exchange = Exchange::new(request, Rc::clone(&pool), wake, open.id, line);
                 open.stage = Stage::Answering(Rc::clone(&exchange));
-                route.app.pool.submit(exchange);
+                pool.submit(exchange);
             }
             Err(refusal) => open.refuse(refusal, &self.wake),
         }

@@ -49,21 +49,21 @@ impl Dialect {
             Protocol::Fastcgi => {
                 let multiplexes = limits.requests_per_connection > 1;
                 let limits = fcgi::Limits {
-                    max_params: entry.params,
+                    max_params: entry.params.get(),
                     max_requests: limits.requests_per_connection,
                 };
-                let most = if entry.alone { 1 } else { entry.capacity };
+                let most = if entry.alone { 1 } else { entry.capacity.get() };
                 let most = u32::try_from(most).unwrap_or(u32::MAX);
                 let capabilities = fcgi::Capabilities {
                     max_conns: most,
                     max_reqs: most,
                     mpxs_conns: multiplexes && !entry.alone,
-                    roles: entry.roles,
+                    roles: entry.roles.get(),
                 };
                 Self::Fastcgi(fcgi::Decoder::new(limits, capabilities))
             }
             Protocol::Scgi => {
-                let limits = scgi::Limits { max_headers: entry.params };
+                let limits = scgi::Limits { max_headers: entry.params.get() };
                 Self::Scgi { decoder: scgi::Decoder::new(limits), begun: false, deaf: false }
             }
         }

@@ -1,5 +1,7 @@
 //! What all connections of one listener have in common.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use fastcgi_server::Roles;
@@ -7,7 +9,7 @@ use fastcgi_server::Roles;
 use super::admit::Admit;
 use super::app::App;
 use super::routes::Routes;
-use crate::config::{GatewayApp, GatewayConfig, ListenerConfig, Protocol};
+use crate::config::{AppId, GatewayApp, GatewayConfig, ListenerConfig, Protocol};
 
 /// One listener: what is spoken there, and whose requests come in.
 #[derive(Debug)]
@@ -15,40 +17,61 @@ pub(super) struct Entry {
     pub(super) protocol: Protocol,
     /// For people.
     pub(super) address: String,
-    pub(super) routes: Routes,
+    pub(super) routes: RefCell<Routes>,
     /// Who may connect.
-    pub(super) admit: Admit,
+    pub(super) admit: RefCell<Admit>,
     /// What web servers may ask for here.
-    pub(super) roles: Roles,
+    pub(super) roles: Cell<Roles>,
     /// The most bytes of params that any of its apps takes.
-    pub(super) params: usize,
+    pub(super) params: Cell<usize>,
     /// How many requests its apps take at once, those that wait included.
-    pub(super) capacity: usize,
+    pub(super) capacity: Cell<usize>,
     /// Whether one request at a time is taken: see [`GatewayConfig::alone`].
     pub(super) alone: bool,
 }
 
 impl Entry {
-    /// The listener of this configuration, before these apps, which are in the
-    /// order of theirs.
+    /// The listener of this configuration, before these apps.
     pub(super) fn new(
         listener: &ListenerConfig,
         config: &GatewayConfig,
-        apps: &[Rc<App>],
+        apps: &BTreeMap<AppId, Rc<App>>,
     ) -> Rc<Self> {
-        let whose = |id: &crate::config::AppId| Some((apps.get(id.0)?, config.apps.get(id.0)?));
-        let own: Vec<(&Rc<App>, &GatewayApp)> = listener.apps.iter().filter_map(whose).collect();
-        let capacity = own.iter().map(|(_, app)| app.concurrency + app.limits.queue).sum();
-        let params = own.iter().map(|(_, app)| app.limits.params).max().unwrap_or(0);
-        Rc::new(Self {
+        let entry = Self {
             protocol: listener.protocol,
             address: listener.address.clone(),
-            routes: Routes::new(own.into_iter().map(|(app, config)| (Rc::clone(app), config))),
-            roles: listener.roles.iter().fold(Roles::NONE, |roles, &role| roles.with(role.into())),
-            admit: Admit::new(&listener.allow),
-            params,
-            capacity,
+            routes: RefCell::new(Routes::new([])),
+            admit: RefCell::new(Admit::new(&[])),
             alone: config.alone,
-        })
+            roles: Cell::new(Roles::NONE),
+            params: Cell::default(),
+            capacity: Cell::default(),
+        };
+        entry.reconfigure(listener, config, apps);
+        Rc::new(entry)
+    }
+
+    /// What is configured for it now. Requests that have an app keep it.
+    pub(super) fn reconfigure(
+        &self,
+        listener: &ListenerConfig,
+        config: &GatewayConfig,
+        apps: &BTreeMap<AppId, Rc<App>>,
+    ) {
+        let whose = |id: &AppId| Some((apps.get(id)?, config.apps.get(id)?));
+        let own: Vec<(&Rc<App>, &GatewayApp)> = listener.apps.iter().filter_map(whose).collect();
+        let capacity = own.iter().map(|(_, app)| app.concurrency + app.limits.queue).sum();
+        self.capacity.set(capacity);
+        self.params.set(own.iter().map(|(_, app)| app.limits.params).max().unwrap_or(0));
+        self.admit.replace(Admit::new(&listener.allow));
+        let roles = listener.roles.iter();
+        self.roles.set(roles.fold(Roles::NONE, |roles, &role| roles.with(role.into())));
+        let routes = own.into_iter().map(|(app, config)| (Rc::clone(app), config));
+        self.routes.replace(Routes::new(routes));
+    }
+
+    /// Whether it stands for this listener.
+    pub(super) fn is(&self, listener: &ListenerConfig) -> bool {
+        self.protocol == listener.protocol && self.address == listener.address
     }
 }

@@ -20,7 +20,6 @@ use super::line::{Line, Relayed};
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::request::Request;
-use super::routes::Route;
 use super::seat::Seat;
 use super::wake::Wake;
 
@@ -70,8 +69,8 @@ pub(super) struct Exchange {
     /// Error text that came before the head: some web servers take none there.
     early: RefCell<Vec<u8>>,
     connection: Rc<Wake>,
-    /// Whose it is; `None` for one that reached no app.
-    route: Option<Rc<Route>>,
+    /// Who runs it; `None` for one that reached no app.
+    pool: RefCell<Option<Rc<Pool>>>,
     /// The id of the request on its connection, and where its answer goes out.
     way: Option<(u16, Rc<RefCell<Line>>)>,
 }
@@ -81,14 +80,14 @@ impl Exchange {
     /// is something to take.
     pub(super) fn new(
         request: Request,
-        route: Rc<Route>,
+        pool: Rc<Pool>,
         connection: Rc<Wake>,
         id: u16,
         line: Rc<RefCell<Line>>,
     ) -> Rc<Self> {
         let way = Some((id, line));
-        let route = Some(route);
-        Rc::new(Self { way, route, ..Self::at(Place::Waiting, Some(request), connection) })
+        let pool = RefCell::new(Some(pool));
+        Rc::new(Self { way, pool, ..Self::at(Place::Waiting, Some(request), connection) })
     }
 
     /// A request that is answered with a refusal.
@@ -105,14 +104,19 @@ impl Exchange {
             cancelled: Cell::new(false),
             early: RefCell::default(),
             connection,
-            route: None,
+            pool: RefCell::default(),
             way: None,
         }
     }
 
-    /// The workers of its app; `None` for one that reached no app.
-    pub(super) fn pool(&self) -> Option<&Rc<Pool>> {
-        self.route.as_ref().map(|route| &route.app.pool)
+    /// Who runs it; `None` for one that reached no app.
+    pub(super) fn pool(&self) -> Option<Rc<Pool>> {
+        self.pool.borrow().clone()
+    }
+
+    /// Another pool runs it.
+    pub(super) fn set_pool(&self, pool: Rc<Pool>) {
+        self.pool.replace(Some(pool));
     }
 
     /// Where the answer is.

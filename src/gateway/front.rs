@@ -1,11 +1,13 @@
 //! The listeners, the connections and the apps behind them.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use anyhow::{Context, bail};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tracing::error;
@@ -13,12 +15,11 @@ use tracing::error;
 use super::app::App;
 use super::entry::Entry;
 use super::listener::{self, Admission, Listener};
-use super::park;
 use super::pool::Pool;
 use super::shared::Shared;
 use super::stopping::Stopping;
 use super::stream::Stream;
-use crate::config::{AppId, GatewayConfig};
+use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId};
 use crate::control::FromGateway;
 
 /// Descriptors that are not connections: control, log, spool files, ports.
@@ -27,20 +28,26 @@ const RESERVED_FDS: usize = 64;
 /// Everything between the listening sockets and the app threads.
 pub(super) struct Front {
     shared: Rc<Shared>,
-    apps: Vec<Rc<App>>,
+    apps: RefCell<BTreeMap<AppId, Rc<App>>>,
+    reports: UnboundedSender<FromGateway>,
     admission: Rc<Admission>,
-    listeners: Vec<JoinHandle<()>>,
+    listeners: RefCell<Vec<Listening>>,
+}
+
+/// A socket on which connections are accepted.
+struct Listening {
+    entry: Rc<Entry>,
+    /// Told when it accepts no more.
+    closed: Rc<Notify>,
+    task: JoinHandle<()>,
 }
 
 impl Front {
     /// Nothing listens yet, and nobody works. Reports go to the supervisor.
     pub(super) fn new(config: &GatewayConfig, reports: UnboundedSender<FromGateway>) -> Self {
-        let app = |(at, app)| App::new(AppId(at), app, config.limits.body_memory, reports.clone());
-        let apps: Vec<_> = config.apps.iter().enumerate().map(app).collect();
-        park::serve(apps.iter().map(|app| Rc::clone(&app.pool)).collect());
         let fds = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let fds = fds.and_then(|fds| usize::try_from(fds).ok()).unwrap_or(usize::MAX);
-        let threads: usize = config.apps.iter().map(|app| app.concurrency).sum();
+        let threads: usize = config.apps.values().map(|app| app.concurrency).sum();
         // Beside its connection a spooled body needs a descriptor, and a client
         // that reads slowly another.
         let connections = fds.saturating_sub(threads + RESERVED_FDS) / 3;
@@ -48,43 +55,80 @@ impl Front {
         let (buffers, stopping) = (RefCell::default(), Stopping::default());
         Self {
             shared: Rc::new(Shared { limits, timeouts, buffers, stopping }),
-            apps,
+            apps: RefCell::default(),
+            reports,
             admission: Admission::new(connections.max(16)),
-            listeners: Vec::new(),
+            listeners: RefCell::default(),
         }
     }
 
-    /// The workers of an app and their queue.
-    ///
-    /// # Errors
-    /// When there is no such app.
-    pub(super) fn pool(&self, app: AppId) -> anyhow::Result<&Rc<Pool>> {
-        self.apps.get(app.0).map(|app| &app.pool).context("there is no such app")
+    /// An app.
+    pub(super) fn app(&self, id: AppId) -> Option<Rc<App>> {
+        self.apps.borrow().get(&id).cloned()
     }
 
-    /// Accepts on these sockets, which are in the order of their configurations.
+    /// The workers of a generation of an app, and their queue. `None` for an app
+    /// that is there no more.
+    pub(super) fn pool(&self, group: GroupId) -> Option<Rc<Pool>> {
+        Some(self.app(group.app)?.generation(group.generation))
+    }
+
+    /// Makes an app known that may have workers from now on.
+    pub(super) fn introduce(&self, id: AppId, config: &GatewayApp) {
+        let memory = self.shared.limits.body_memory;
+        let app = || App::new(id, config, memory, self.reports.clone());
+        self.apps.borrow_mut().entry(id).or_insert_with(app);
+    }
+
+    /// A worker of it has gone; with the last one, so does an app that is not
+    /// configured any more.
+    pub(super) fn tidy(&self, id: AppId) {
+        let gone = self.app(id).is_some_and(|app| app.tidy());
+        if gone {
+            self.apps.borrow_mut().remove(&id);
+        }
+    }
+
+    /// Makes this configuration the one that holds. `sockets` are those of its
+    /// listeners that are not there yet, in their order.
     ///
     /// # Errors
-    /// When one can't be used; the message is for the administrator.
-    pub(super) fn listen(
-        &mut self,
+    /// When a socket can't be used; the message is for the administrator.
+    pub(super) fn configure(
+        &self,
         config: &GatewayConfig,
         sockets: Vec<OwnedFd>,
     ) -> anyhow::Result<()> {
-        let configs = &config.listeners;
-        if configs.len() != sockets.len() {
-            bail!("{} listeners are configured and {} came", configs.len(), sockets.len());
+        for (id, app) in &config.apps {
+            self.introduce(*id, app);
         }
-        for (listener, socket) in configs.iter().zip(sockets) {
-            let entry = Entry::new(listener, config, &self.apps);
-            let listener = Listener::new(socket)
-                .with_context(|| format!("can't accept on {}", entry.address))?;
-            self.listeners.push(tokio::task::spawn_local(listener::run(
-                listener,
-                entry,
-                Rc::clone(&self.shared),
-                Rc::clone(&self.admission),
-            )));
+        let apps = self.apps.borrow();
+        for (id, app) in &*apps {
+            match config.apps.get(id) {
+                Some(config) => app.reconfigure(config),
+                None => app.retire(),
+            }
+        }
+        let mut sockets = sockets.into_iter();
+        let mut before = self.listeners.take();
+        let mut now = self.listeners.borrow_mut();
+        for listener in &config.listeners {
+            if let Some(at) = before.iter().position(|open| open.entry.is(listener)) {
+                let open = before.swap_remove(at);
+                open.entry.reconfigure(listener, config, &apps);
+                now.push(open);
+            } else {
+                let address = &listener.address;
+                let socket = sockets.next().with_context(|| format!("no socket for {address}"))?;
+                let entry = Entry::new(listener, config, &apps);
+                let socket =
+                    Listener::new(socket).with_context(|| format!("can't accept on {address}"))?;
+                now.push(self.accept(socket, entry));
+            }
+        }
+        before.iter().for_each(|open| open.closed.notify_one());
+        if sockets.next().is_some() {
+            bail!("there are more sockets than listeners");
         }
         Ok(())
     }
@@ -95,24 +139,37 @@ impl Front {
     /// When there is none, or the runtime can't watch the connection.
     pub(super) fn admit(&self, config: &GatewayConfig, stream: UnixStream) -> anyhow::Result<()> {
         let listener = config.listeners.first().context("no listener is configured")?;
-        let entry = Entry::new(listener, config, &self.apps);
+        let entry = Entry::new(listener, config, &self.apps.borrow());
         stream.set_nonblocking(true)?;
         let stream = Stream::new(stream.into())?;
         self.admission.admit(stream, &entry, "CGI", &self.shared);
         Ok(())
     }
 
+    fn accept(&self, listener: Listener, entry: Rc<Entry>) -> Listening {
+        let closed = Rc::new(Notify::new());
+        let task = tokio::task::spawn_local(listener::run(
+            listener,
+            Rc::clone(&entry),
+            Rc::clone(&self.shared),
+            Rc::clone(&self.admission),
+            Rc::clone(&closed),
+        ));
+        Listening { entry, closed, task }
+    }
+
     /// No worker gets more requests: the gateway is done.
     pub(super) fn close(&self) {
-        self.apps.iter().for_each(|app| app.pool.close());
+        self.apps.borrow().values().for_each(|app| app.close());
     }
 
     /// Accepts no more, once it has taken what the kernel has accepted already.
     /// Connections end when their requests do.
-    pub(super) async fn stop(&mut self) {
+    pub(super) async fn stop(&self) {
         self.shared.stopping.set();
-        for listener in self.listeners.drain(..) {
-            if let Err(error) = listener.await {
+        let listeners = self.listeners.take();
+        for listening in listeners {
+            if let Err(error) = listening.task.await {
                 error!(%error, "a listener failed");
             }
         }

@@ -62,12 +62,13 @@ impl Listener {
         let accept = |socket: &OwnedFd| Ok(acceptfrom_with(socket, flags)?);
         let (socket, peer) = self.socket.async_io(Interest::READABLE, accept).await?;
         if self.is_unix {
-            let admitted = entry.admit.unix(&socket, &entry.address) && door::lets_in(None);
+            let admitted =
+                entry.admit.borrow().unix(&socket, &entry.address) && door::lets_in(None);
             return admitted.then(|| Ok((Stream::new(socket)?, None))).transpose();
         }
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
         let ip = peer.map(|peer| peer.ip());
-        if !entry.admit.tcp(ip, &entry.address) || !door::lets_in(peer) {
+        if !entry.admit.borrow().tcp(ip, &entry.address) || !door::lets_in(peer) {
             return Ok(None);
         }
         // Answers are written whole: waiting to fill a segment only delays.
@@ -160,13 +161,14 @@ impl Drop for Admitted {
     }
 }
 
-/// Accepts until flupd stops; then takes what the kernel has already accepted,
+/// Accepts until flupd stops or the listener is closed; then takes what the kernel has already accepted,
 /// so that nobody who was let in is turned away.
 pub(super) async fn run(
     listener: Listener,
     entry: Rc<Entry>,
     shared: Rc<Shared>,
     admission: Rc<Admission>,
+    closed: Rc<Notify>,
 ) {
     loop {
         admission.room().await;
@@ -174,6 +176,7 @@ pub(super) async fn run(
             biased;
             accepted = listener.accept(&entry) => accepted,
             () = shared.stopping.wait() => return,
+            () = closed.notified() => return,
         };
         match accepted {
             Ok(None) => {}

@@ -47,7 +47,8 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use self::front::Front;
-use crate::config::GatewayConfig;
+use self::pool::Pool;
+use crate::config::{GatewayConfig, GroupId};
 use crate::control::{Control, FromGateway, ToGateway};
 use crate::observe::log;
 
@@ -91,8 +92,8 @@ async fn serve(control: OwnedFd, output: Option<log::Output>) -> anyhow::Result<
         debug!(%error, "the gateway is scheduled as any other process");
     }
     let _bell = Bell::new(bell).context("the bell can't be watched")?;
-    let mut gateway = Gateway::new(&config, control);
-    gateway.front.listen(&config, fds)?;
+    let gateway = Gateway::new(&config, control);
+    gateway.front.configure(&config, fds)?;
     gateway.control.send(&FromGateway::Listening, &[]).await.context("the supervisor is gone")?;
     gateway.obey().await?;
     gateway.drain().await;
@@ -141,27 +142,42 @@ impl Gateway {
                 None => return Ok(Obeyed::Gone),
                 Some((ToGateway::Stop, _)) => return Ok(Obeyed::Stop),
                 Some((ToGateway::Configure(_), _)) => bail!("configured a second time"),
-                Some((ToGateway::WorkerStarted { app, worker, pid }, fds)) => {
-                    self.front.pool(app)?.employ(worker, pid, fds);
+                Some((ToGateway::Reconfigure(config), fds)) => {
+                    self.front.configure(&config, fds)?;
                 }
-                Some((ToGateway::WorkerReady { app, worker }, _)) => {
-                    self.front.pool(app)?.worker_ready(worker);
+                Some((ToGateway::AppAdded { app, config }, _)) => {
+                    self.front.introduce(app, &config);
                 }
-                Some((ToGateway::AppUnavailable { app }, _)) => {
-                    self.front.pool(app)?.app_unavailable();
+                Some((ToGateway::WorkerStarted { group, worker, pid }, fds)) => {
+                    self.with_pool(group, |pool| pool.employ(worker, pid, fds));
                 }
-                Some((ToGateway::WorkerDrain { app, worker }, _)) => {
-                    self.front.pool(app)?.drain(worker);
+                Some((ToGateway::WorkerReady { group, worker }, _)) => {
+                    self.with_pool(group, |pool| pool.worker_ready(worker));
                 }
-                Some((ToGateway::WorkerExited { app, worker, cause, expected }, _)) => {
-                    self.front.pool(app)?.worker_exited(worker, &cause, expected);
+                Some((ToGateway::AppUnavailable { group }, _)) => {
+                    self.with_pool(group, |pool| pool.app_unavailable());
+                }
+                Some((ToGateway::WorkerDrain { group, worker }, _)) => {
+                    self.with_pool(group, |pool| pool.drain(worker));
+                }
+                Some((ToGateway::WorkerExited { group, worker, cause, expected }, _)) => {
+                    self.with_pool(group, |pool| pool.worker_exited(worker, &cause, expected));
+                    self.front.tidy(group.app);
                 }
             }
         }
     }
 
+    /// Does something with the pool of a group, if its app is there.
+    fn with_pool(&self, group: GroupId, work: impl FnOnce(&Rc<Pool>)) {
+        match self.front.pool(group) {
+            Some(pool) => work(&pool),
+            None => debug!(?group, "there is no such app any more"),
+        }
+    }
+
     /// Finishes what was begun.
-    async fn drain(mut self) {
+    async fn drain(self) {
         self.front.stop().await;
         // Workers go on dying while we drain: that must reach the pool.
         let mut commanded = true;

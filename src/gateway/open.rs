@@ -6,7 +6,6 @@ use cgi::Params;
 use flupd_channel::Role;
 use tracing::warn;
 
-use super::app::App;
 use super::dialect::Event;
 use super::exchange::Exchange;
 use super::refusal::Refusal;
@@ -117,13 +116,13 @@ pub(super) fn handle(
 /// Begins with the body of a request that has an app.
 fn assemble(role: Role, params: Params, routes: &Routes) -> Result<(Rc<Route>, Assembly), Refusal> {
     let route = routes.find(&params)?;
-    let App { limits, shelf, .. } = &*route.app;
+    let (limits, shelf) = (route.app.limits(), route.app.shelf());
     // Its listener takes as much as any of its apps does.
     let length = params.bytes().len();
     if length > limits.params {
         let why = format!("the params have {length} bytes, more than {}", limits.params);
         return Err(Refusal::params_too_large(format!("{why} (--max-params)")));
     }
-    let assembly = Assembly::new(role, params, limits, shelf)?;
+    let assembly = Assembly::new(role, params, &limits, shelf)?;
     Ok((route, assembly))
 }

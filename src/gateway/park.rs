@@ -35,9 +35,20 @@ pub(super) fn forget_time() {
     NOW.set(None);
 }
 
-/// From now on the sleeps of this thread serve these pools.
-pub(super) fn serve(pools: Rc<[Rc<Pool>]>) {
-    POOLS.set(Some(pools));
+/// From now on the sleeps of this thread serve this pool, too.
+pub(super) fn attend(pool: &Rc<Pool>) {
+    change(|pools| pools.push(Rc::clone(pool)));
+}
+
+/// They do not any more.
+pub(super) fn dismiss(pool: &Rc<Pool>) {
+    change(|pools| pools.retain(|one| !Rc::ptr_eq(one, pool)));
+}
+
+fn change(change: impl FnOnce(&mut Vec<Rc<Pool>>)) {
+    let mut pools = POOLS.with_borrow(|pools| pools.as_deref().unwrap_or_default().to_vec());
+    change(&mut pools);
+    POOLS.set(Some(pools.into()));
 }
 
 /// The sleeps of this thread serve nobody any more.

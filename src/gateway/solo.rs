@@ -21,11 +21,8 @@ pub use super::cgi::Cgi;
 use super::cgi::Client;
 use super::front::Front;
 use super::{park, runtime};
-use crate::config::{AppId, GatewayConfig};
+use crate::config::GatewayConfig;
 use crate::observe::log;
-
-/// The one app there is.
-const APP_ID: AppId = AppId(0);
 
 /// The number of the one worker there is.
 const WORKER: u64 = 1;
@@ -105,20 +102,24 @@ fn parse(config: &str) -> anyhow::Result<GatewayConfig> {
     serde_json::from_str(config).context("the configuration can't be read")
 }
 
-async fn serve(solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
+async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     // Nobody is told of a broken worker: it is this process.
     let (reports, _nobody) = mpsc::unbounded_channel();
     let config = parse(&solo.config)?;
-    let mut front = Front::new(&config, reports);
-    let pool = Rc::clone(front.pool(APP_ID)?);
+    let front = Front::new(&config, reports);
+    match &mut solo.peers {
+        Peers::Listeners(sockets) => front.configure(&config, std::mem::take(sockets))?,
+        Peers::Cgi(_) => config.apps.iter().for_each(|(id, app)| front.introduce(*id, app)),
+    }
+    let id = config.apps.keys().next().context("no app is configured")?;
+    let pool = front.app(*id).context("the app is not known")?.pool();
     pool.employ(WORKER, std::process::id(), solo.ends);
     pool.worker_ready(WORKER);
     let orders = std::os::unix::net::UnixStream::from(solo.orders);
     orders.set_nonblocking(true)?;
     let orders = UnixStream::from_std(orders)?;
     let client = match solo.peers {
-        Peers::Listeners(sockets) => {
-            front.listen(&config, sockets)?;
+        Peers::Listeners(_) => {
             ready();
             tokio::select! {
                 _ = orders.readable() => {}

@@ -15,17 +15,21 @@
 mod gateway;
 mod group;
 mod place;
+mod reload;
 mod zygote;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use self::gateway::Gateway;
+pub(super) use self::group::Plan;
 use self::group::{Group, Surroundings};
-pub(super) use self::group::{GroupId, Plan};
+pub(super) use self::reload::ReloadPlan;
+use self::reload::{Reload, Stage};
 use super::backoff::Backoff;
 use super::cause::Cause;
 use super::notes::Note;
+use crate::config::GroupId;
 use crate::control::ToGateway;
 
 /// What happened.
@@ -53,6 +57,14 @@ pub(super) enum Event {
     GatewayListens,
     /// The gateway has ended.
     GatewayExited { cause: Cause },
+    /// SIGHUP, or that was asked for in another way: the code or the
+    /// configuration has changed.
+    ReloadWanted,
+    /// What [`Action::PrepareReload`] has asked for is there: new generations of
+    /// apps, which shall take over.
+    Reload(ReloadPlan),
+    /// It can't be had, for this reason.
+    ReloadImpossible(String),
     /// SIGTERM or SIGINT.
     Signal,
     /// The log files were moved away: SIGUSR1.
@@ -77,6 +89,14 @@ pub(super) enum Action {
     KillWorker(u64),
     /// Have a worker that serves connections itself finish and end.
     StopWorker(u64),
+    /// Read the configuration again, and make ready what it needs.
+    PrepareReload,
+    /// What was made ready for the reload holds from now on: tell the gateway.
+    Switch,
+    /// What was made ready for the reload is not wanted, for this reason.
+    ReloadFailed(String),
+    /// Nobody of this group is left.
+    Forget(GroupId),
     /// Send the gateway a message.
     Tell(ToGateway),
     /// Open the log files again.
@@ -99,6 +119,9 @@ pub(super) struct State {
     gateway: Gateway,
     gateway_backoff: Backoff,
     groups: BTreeMap<GroupId, Group>,
+    reload: Reload,
+    /// Whether another one is wanted after it.
+    reload_wanted: bool,
     last_worker: u64,
 }
 
@@ -120,13 +143,16 @@ impl State {
         grace: Duration,
         now: Instant,
     ) -> Self {
-        let groups = plans.into_iter().map(|(id, plan)| (id, Group::new(id, plan, now)));
+        let groups =
+            plans.into_iter().map(|(id, plan)| (id, Group::new(id, plan, Stage::Active, now)));
         Self {
             grace,
             phase: Phase::Starting,
             gateway: if solo { Gateway::Within } else { Gateway::Down(now) },
             gateway_backoff: Backoff::default(),
             groups: groups.collect(),
+            reload: Reload::None,
+            reload_wanted: false,
             last_worker: 0,
         }
     }
@@ -145,7 +171,7 @@ impl State {
                 self.groups.values().filter_map(Group::wake_at).min()
             }
         };
-        deadline.into_iter().chain(starts).min()
+        [deadline, starts, self.reload_wake_at()].into_iter().flatten().min()
     }
 
     /// Takes one event in and says what to do.
@@ -198,10 +224,16 @@ impl State {
             }
             Event::GatewayListens => self.gateway_listens(now, &mut actions),
             Event::GatewayExited { cause } => self.gateway_exited(&cause, now, &mut actions),
+            Event::ReloadWanted => self.want_reload(&mut actions),
+            Event::Reload(plan) => self.begin_reload(plan, now),
+            Event::ReloadImpossible(why) => self.abandon_reload(&why, now, &mut actions),
             Event::Signal => self.signal(now, &mut actions),
             Event::ReopenLogs => actions.push(Action::ReopenLogs),
         }
+        self.settle_reload(now, &mut actions);
+        self.see_off(now, &mut actions);
         self.announce(&mut actions);
+        self.begin_wanted(&mut actions);
         self.fill(now, &mut actions);
         self.finish(now, &mut actions);
         actions
@@ -248,6 +280,7 @@ impl State {
             self.give_up(actions);
             return;
         }
+        self.abandon_reload("flupd is stopping", now, actions);
         self.phase = Phase::Stopping { deadline: now + self.grace };
         actions.push(Action::Log(Note::Stopping { grace: self.grace }));
         actions.push(Action::CloseListeners);

@@ -41,8 +41,8 @@ impl OpenFiles {
             Ok(()) => before.maximum,
             Err(_) => before.current,
         };
-        let threads = config.apps.iter().map(|app| app.workers.saturating_mul(app.threads));
-        let workers = config.apps.iter().map(|app| app.workers);
+        let threads = config.apps.values().map(|app| app.workers.saturating_mul(app.threads));
+        let workers = config.apps.values().map(|app| app.workers);
         let sum = usize::saturating_add;
         check(workers.fold(0, sum), threads.fold(0, sum), now)?;
         Ok(Self { before })

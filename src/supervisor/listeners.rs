@@ -1,9 +1,10 @@
-//! The listening sockets: bound or taken over once, at the start, and kept for
-//! as long as the supervisor serves, whatever happens to a gateway.
+//! The listening sockets: bound or taken over, and kept for as long as they are
+//! configured, whatever happens to a gateway.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr, socket_acceptconn, socket_type};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
@@ -21,12 +22,17 @@ const FIRST_PASSED: RawFd = 3;
 const MAX_PASSED: RawFd = 64;
 
 /// All sockets to listen on.
+#[derive(Debug, Default)]
+pub(super) struct Listeners(Vec<Open>);
+
+/// What one address has become.
 #[derive(Debug)]
-pub(super) struct Listeners {
-    sockets: Vec<OwnedFd>,
-    configs: Vec<ListenerConfig>,
+struct Open {
+    listen: Listen,
+    /// With the address for people: a host name can have several.
+    sockets: Vec<(OwnedFd, String)>,
     /// What disappears with us.
-    _paths: Vec<SocketPath>,
+    path: Option<Arc<SocketPath>>,
 }
 
 /// Why an address can't be listened on: which one, why, and what to do.
@@ -84,86 +90,131 @@ impl Listeners {
     /// Binds every address and takes over every inherited socket. To be called
     /// before the process opens descriptors of its own.
     pub(super) fn open(addresses: &[Listen]) -> Result<Self, ListenError> {
-        let mut listeners = Self { sockets: Vec::new(), configs: Vec::new(), _paths: Vec::new() };
+        Self::default().reopen(addresses)
+    }
+
+    /// The same for other addresses. What is open already is shared with those
+    /// here, which stay as they are.
+    ///
+    /// # Errors
+    /// The address that can't be listened on.
+    pub(super) fn reopen(&self, addresses: &[Listen]) -> Result<Self, ListenError> {
+        let mut all: Vec<Option<Open>> = addresses.iter().map(|_| None).collect();
+        let is_inherited = |a: &Address| matches!(a, Address::Fd(_) | Address::Systemd);
         // Inherited numbers first, while none of them can be a socket of ours.
-        for listen in addresses {
-            match &listen.address {
-                Address::Fd(number) => {
-                    listeners.inherit(listen, *number, listen.address.to_string())?;
+        for inherited in [true, false] {
+            for (at, listen) in addresses.iter().enumerate() {
+                if is_inherited(&listen.address) != inherited {
+                    continue;
                 }
-                Address::Systemd => {
-                    for (number, name) in passed(|name| std::env::var(name).ok())? {
-                        listeners.inherit(listen, number, format!("systemd:{name}"))?;
-                    }
+                let open = match self.find(listen) {
+                    Some(open) => open.share(listen)?,
+                    None => Open::new(listen, &all)?,
+                };
+                if let Some(place) = all.get_mut(at) {
+                    *place = Some(open);
                 }
-                Address::Unix(_) | Address::Tcp { .. } => {}
             }
         }
-        for listen in addresses {
-            let address = &listen.address;
-            match address {
-                Address::Unix(path) => {
-                    let (socket, made) = listen_at(path, &listen.socket).map_err(|error| {
-                        ListenError::Unix { path: path.display().to_string(), error }
-                    })?;
-                    listeners._paths.push(made);
-                    listeners.push(listen, socket, address.to_string());
-                }
-                Address::Tcp { host, port } => {
-                    for (socket, bound) in tcp(address, host, *port)? {
-                        listeners.push(listen, socket, bound.to_string());
-                    }
-                }
-                Address::Fd(_) | Address::Systemd => {}
-            }
-        }
-        Ok(listeners)
+        Ok(Self(all.into_iter().flatten().collect()))
+    }
+
+    fn find(&self, listen: &Listen) -> Option<&Open> {
+        let same = |open: &&Open| {
+            open.listen.address == listen.address && open.listen.protocol == listen.protocol
+        };
+        self.0.iter().find(same)
     }
 
     /// What the gateway has to know of them, in the order of
     /// [`Listeners::duplicate`].
-    pub(super) fn configs(&self) -> &[ListenerConfig] {
-        &self.configs
+    pub(super) fn configs(&self) -> Vec<ListenerConfig> {
+        self.0.iter().flat_map(Open::configs).collect()
     }
 
     /// Another descriptor of each socket, to be passed.
     pub(super) fn duplicate(&self) -> io::Result<Vec<OwnedFd>> {
-        self.sockets.iter().map(|socket| socket.as_fd().try_clone_to_owned()).collect()
+        self.without(&Self::default())
     }
 
-    fn push(&mut self, listen: &Listen, socket: OwnedFd, address: String) {
-        self.sockets.push(socket);
-        self.configs.push(ListenerConfig {
-            protocol: listen.protocol,
-            address,
-            apps: listen.apps.clone(),
-            roles: listen.roles.clone(),
-            allow: listen.allow.clone(),
-        });
+    /// The same, but for those that were there before.
+    pub(super) fn without(&self, before: &Self) -> io::Result<Vec<OwnedFd>> {
+        let new = self.0.iter().filter(|open| before.find(&open.listen).is_none());
+        let sockets = new.flat_map(|open| &open.sockets);
+        sockets.map(|(socket, _)| socket.as_fd().try_clone_to_owned()).collect()
+    }
+}
+
+impl Open {
+    /// Binds, or takes over what was inherited. `others` are open already.
+    fn new(listen: &Listen, others: &[Option<Self>]) -> Result<Self, ListenError> {
+        let address = &listen.address;
+        let (mut sockets, mut path) = (Vec::new(), None);
+        match address {
+            Address::Fd(number) => {
+                sockets.push(inherit(*number, address.to_string(), others, &[])?);
+            }
+            Address::Systemd => {
+                for (number, name) in passed(|name| std::env::var(name).ok())? {
+                    sockets.push(inherit(number, format!("systemd:{name}"), others, &sockets)?);
+                }
+            }
+            Address::Unix(at) => {
+                let (socket, made) = listen_at(at, &listen.socket)
+                    .map_err(|error| ListenError::Unix { path: at.display().to_string(), error })?;
+                path = Some(Arc::new(made));
+                sockets.push((socket, address.to_string()));
+            }
+            Address::Tcp { host, port } => {
+                let bound = tcp(address, host, *port)?;
+                sockets.extend(bound.into_iter().map(|(socket, at)| (socket, at.to_string())));
+            }
+        }
+        Ok(Self { listen: listen.clone(), sockets, path })
     }
 
-    fn inherit(
-        &mut self,
-        listen: &Listen,
-        number: RawFd,
-        address: String,
-    ) -> Result<(), ListenError> {
-        // `fd:3` beside `systemd` would own one descriptor twice.
-        if self.sockets.iter().any(|socket| socket.as_raw_fd() == number) {
-            let error = io::Error::other("this descriptor is already listened on");
-            return Err(ListenError::Inherited { address, error });
+    /// The same sockets, for what is configured there now.
+    fn share(&self, listen: &Listen) -> Result<Self, ListenError> {
+        let duplicate = |(socket, address): &(OwnedFd, String)| {
+            let copy = socket.as_fd().try_clone_to_owned();
+            let failed = |error| ListenError::Inherited { address: address.clone(), error };
+            Ok((copy.map_err(failed)?, address.clone()))
+        };
+        let sockets = self.sockets.iter().map(duplicate).collect::<Result<_, _>>()?;
+        Ok(Self { listen: listen.clone(), sockets, path: self.path.clone() })
+    }
+
+    fn configs(&self) -> impl Iterator<Item = ListenerConfig> {
+        let Listen { protocol, apps, roles, allow, .. } = &self.listen;
+        self.sockets.iter().map(|(_, address)| ListenerConfig {
+            protocol: *protocol,
+            address: address.clone(),
+            apps: apps.clone(),
+            roles: roles.clone(),
+            allow: allow.clone(),
+        })
+    }
+}
+
+fn inherit(
+    number: RawFd,
+    address: String,
+    others: &[Option<Open>],
+    own: &[(OwnedFd, String)],
+) -> Result<(OwnedFd, String), ListenError> {
+    // `fd:3` beside `systemd` would own one descriptor twice.
+    let others = others.iter().flatten().flat_map(|open| &open.sockets);
+    if others.chain(own).any(|(socket, _)| socket.as_raw_fd() == number) {
+        let error = io::Error::other("this descriptor is already listened on");
+        return Err(ListenError::Inherited { address, error });
+    }
+    match inherited::take(number) {
+        Ok(socket) if is_listening(&socket) => Ok((socket, address)),
+        Ok(_) => Err(ListenError::NotListening(address)),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error()) => {
+            Err(ListenError::NotOpen(address))
         }
-        match inherited::take(number) {
-            Ok(socket) if is_listening(&socket) => {
-                self.push(listen, socket, address);
-                Ok(())
-            }
-            Ok(_) => Err(ListenError::NotListening(address)),
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error()) => {
-                Err(ListenError::NotOpen(address))
-            }
-            Err(error) => Err(ListenError::Inherited { address, error }),
-        }
+        Err(error) => Err(ListenError::Inherited { address, error }),
     }
 }
 

@@ -16,6 +16,7 @@ mod notes;
 mod orphans;
 mod processes;
 mod program;
+mod reload;
 mod signals;
 pub(crate) mod spawn;
 mod unix_socket;
@@ -33,14 +34,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::cause::Cause;
-use self::decide::{Action, Event, GroupId, Plan, State};
+use self::decide::{Action, Event, Plan, State};
 use self::limits::OpenFiles;
 use self::listeners::Listeners;
 use self::processes::{Events, GatewayProcess, Process, watch_worker};
 use self::program::Program;
+pub(crate) use self::reload::Source;
+use self::reload::{Found, Prepared, Reloads};
 use self::signals::{Held, Signals};
 use self::zygote::{ForkedWorker, ZygoteProcess};
-use crate::config::{AppConfig, AppId, ServeConfig};
+use crate::config::{AppConfig, AppId, GatewayConfig, GroupId, ServeConfig};
 use crate::control::ToGateway;
 use crate::observe::collector::{GATEWAY, Origin};
 use crate::observe::logs::Logs;
@@ -59,14 +62,14 @@ const BURIAL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When there is no log.
-pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
+pub(crate) fn run(config: ServeConfig, source: Source) -> anyhow::Result<u8> {
     let held = signals::hold()?;
     // Before anything else is opened: see `Listeners::open`.
     let listeners = Listeners::open(&config.listeners);
     let logs = Logs::start(&config.logs).context("the log can't be written")?;
     let status = listeners
         .map_err(Into::into)
-        .and_then(|listeners| supervise(config, listeners, &logs, &held))
+        .and_then(|listeners| supervise(config, source, listeners, &logs, &held))
         .unwrap_or_else(|error| {
             tracing::error!(error = %format_args!("{error:#}"), "flupd can't start");
             FAILURE
@@ -77,12 +80,13 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<u8> {
 
 fn supervise(
     config: ServeConfig,
+    source: Source,
     listeners: Listeners,
     logs: &Logs,
     held: &Held,
 ) -> anyhow::Result<u8> {
     let open_files = OpenFiles::raise(&config)?;
-    let preload = config.apps.iter().any(|app| app.preload);
+    let preload = config.apps.values().any(|app| app.preload);
     if preload {
         orphans::inherit().context("can't become the heir of orphaned workers")?;
     }
@@ -90,7 +94,7 @@ fn supervise(
     runtime.block_on(async {
         let mut signals = Signals::release(held).context("can't watch for signals")?;
         let programs = tokio::select! {
-            found = programs(&config) => found?,
+            found = programs(&config, 1) => found?,
             () = signals.stop() => return Ok(0),
         };
         start_log(&config, &listeners, programs.values());
@@ -98,6 +102,7 @@ fn supervise(
         let (events, inbox) = mpsc::channel(EVENTS);
         let supervisor = Supervisor {
             state: State::new(plans, config.is_solo(), config.graceful_timeout, Instant::now()),
+            reloads: Reloads::new(source, &config),
             config,
             programs,
             preload,
@@ -114,8 +119,11 @@ fn supervise(
     })
 }
 
-/// What runs the first generation of each app.
-async fn programs(config: &ServeConfig) -> anyhow::Result<BTreeMap<GroupId, Program>> {
+/// What runs this generation of each app.
+async fn programs(
+    config: &ServeConfig,
+    generation: u64,
+) -> anyhow::Result<BTreeMap<GroupId, Program>> {
     let mut programs = BTreeMap::new();
     for (id, app) in config.apps() {
         let found = Program::find(app.clone()).await;
@@ -123,7 +131,7 @@ async fn programs(config: &ServeConfig) -> anyhow::Result<BTreeMap<GroupId, Prog
             Some(name) => found.with_context(|| format!("app {name}"))?,
             None => found?,
         };
-        programs.insert(GroupId::first(id), found);
+        programs.insert(GroupId { app: id, generation }, found);
     }
     Ok(programs)
 }
@@ -175,6 +183,7 @@ fn start_log<'p>(
 struct Supervisor<'l> {
     state: State,
     config: ServeConfig,
+    reloads: Reloads,
     /// What runs each generation of an app, and its zygote.
     programs: BTreeMap<GroupId, Program>,
     /// Whether an app has a zygote, so that orphans become our children.
@@ -212,6 +221,7 @@ impl Supervisor<'_> {
                 biased;
                 event = signals.next() => event,
                 Some(event) = inbox.recv() => event,
+                found = self.reloads.found() => self.found(found),
                 Some(()) = self.children.recv(), if self.preload => {
                     self.bury_orphans();
                     Event::Tick
@@ -269,6 +279,10 @@ impl Supervisor<'_> {
 
     /// Waits for the children that nobody else waits for.
     fn bury_orphans(&self) {
+        // An interpreter that is asked who it is is waited for where that is done.
+        if self.reloads.is_looking() {
+            return;
+        }
         orphans::bury(|pid| {
             let gateway = self.gateway.as_ref().map(GatewayProcess::pid);
             let workers = self.workers.values().map(Worker::pid);
@@ -322,6 +336,14 @@ impl Supervisor<'_> {
                 };
                 self.tell(message, ends);
             }
+            Action::PrepareReload => self.reloads.begin(&self.config),
+            Action::Switch => {
+                return self.switch().err().map(|error| Event::GatewayExited {
+                    cause: Cause::Lost(format!("it can't be given the new sockets: {error}")),
+                });
+            }
+            Action::ReloadFailed(_) => self.reloads.forget(),
+            Action::Forget(group) => drop(self.programs.remove(&group)),
             Action::ReopenLogs => self.logs.reopen(),
             Action::CloseListeners => self.listeners = None,
             Action::Log(note) => note.write(None),
@@ -331,10 +353,55 @@ impl Supervisor<'_> {
         None
     }
 
+    /// What a reload needs was looked for: opens its sockets and says what is to
+    /// be decided over.
+    fn found(&mut self, found: anyhow::Result<Found>) -> Event {
+        if self.preload {
+            self.bury_orphans();
+        }
+        let prepared = found.and_then(|(config, programs)| {
+            let before = self.listeners.as_ref().context("flupd is stopping")?;
+            let listeners = before.reopen(&config.listeners)?;
+            if !self.preload && config.apps.values().any(|app| app.preload) {
+                orphans::inherit().context("can't become the heir of orphaned workers")?;
+                self.preload = true;
+            }
+            Ok((config, programs, listeners))
+        });
+        let (config, programs, listeners) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Event::ReloadImpossible(format!("{error:#}")),
+        };
+        for (app, config) in reload::added(&config, &self.config) {
+            self.tell(ToGateway::AppAdded { app, config }, Vec::new());
+        }
+        let plan = reload::reload_plan(&config, &programs, &self.config);
+        self.programs.extend(programs);
+        self.reloads.prepare(config, listeners);
+        Event::Reload(plan)
+    }
+
+    /// What was prepared holds from now on.
+    fn switch(&mut self) -> io::Result<()> {
+        let Some(Prepared { config, listeners }) = self.reloads.take() else { return Ok(()) };
+        let new = listeners.without(self.listeners.as_ref().unwrap_or(&Listeners::default()))?;
+        self.config = config;
+        let config = self.gateway_config(&listeners);
+        // What is not listened on any more is closed here first: the gateway takes
+        // what has come in before that.
+        self.listeners = Some(listeners);
+        self.tell(ToGateway::Reconfigure(config), new);
+        Ok(())
+    }
+
+    fn gateway_config(&self, listeners: &Listeners) -> GatewayConfig {
+        self.config.gateway(listeners.configs(), |app| self.reloads.active(app))
+    }
+
     fn start_gateway(&mut self) -> io::Result<()> {
         let listeners = self.listeners.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let sockets = listeners.duplicate()?;
-        let config = self.config.gateway(listeners.configs().to_vec());
+        let config = self.gateway_config(listeners);
         let (ours, theirs) = packet::pair()?;
         let streams = self.logs.capture(&Origin { process: GATEWAY, app: None, worker: None })?;
         let child = spawn::gateway(theirs, &self.config.privileges, streams)?;
@@ -383,7 +450,7 @@ impl Supervisor<'_> {
         let streams = self.logs.capture(&program.origin(Some(worker)))?;
         let child = program.spawn(theirs, &self.open_files, streams)?;
         let process = watch_worker(worker, child, ours, self.events.clone())?;
-        let started = ToGateway::WorkerStarted { app: group.app, worker, pid: process.pid() };
+        let started = ToGateway::WorkerStarted { group, worker, pid: process.pid() };
         self.workers.insert(worker, Worker::Started(process));
         self.tell(started, ends.gateway);
         Ok(())
@@ -392,7 +459,7 @@ impl Supervisor<'_> {
     /// Starts a worker that serves connections itself.
     fn start_solo(&self, program: &Program, worker: u64) -> io::Result<Worker> {
         let listeners = self.listeners.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        let gateway = self.config.gateway(listeners.configs().to_vec());
+        let gateway = self.gateway_config(listeners);
         let gateway = serde_json::to_string(&gateway)?;
         let task = Task::Solo { worker: program.worker_config(worker), gateway };
         let mut sockets = listeners.duplicate()?;

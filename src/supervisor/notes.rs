@@ -51,6 +51,14 @@ pub(super) enum Note {
     StoppedAtOnce,
     /// The end.
     Stopped,
+    /// New code or another configuration is wanted.
+    Reloading,
+    /// New generations have taken over.
+    Reloaded,
+    /// What ran goes on.
+    ReloadFailed { error: String },
+    /// A generation that leaves has no more time.
+    LeaveCut,
 }
 
 impl Note {
@@ -153,6 +161,16 @@ impl Note {
             }
             Self::StoppedAtOnce => warn!("second signal: running requests are cut"),
             Self::Stopped => info!("stopped"),
+            Self::Reloading => info!("reloading: starting the new generation"),
+            Self::Reloaded => info!("reloaded"),
+            Self::ReloadFailed { error } => {
+                let error = indented(error);
+                error!(%error, "the reload has failed; what ran goes on");
+            }
+            Self::LeaveCut => warn!(
+                app = name,
+                "the time for running requests of the old generation is over; what is left is cut"
+            ),
         }
     }
 }

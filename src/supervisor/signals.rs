@@ -3,7 +3,7 @@
 
 use std::io;
 
-use nix::sys::signal::{SIGINT, SIGTERM, SIGUSR1, SigSet};
+use nix::sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SigSet};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::decide::Event;
@@ -14,7 +14,7 @@ use super::decide::Event;
 /// # Errors
 /// What `pthread_sigmask(3)` reports.
 pub(super) fn hold() -> io::Result<Held> {
-    let held: SigSet = [SIGTERM, SIGINT, SIGUSR1].into_iter().collect();
+    let held: SigSet = [SIGTERM, SIGINT, SIGHUP, SIGUSR1].into_iter().collect();
     held.thread_block()?;
     Ok(Held(held))
 }
@@ -26,6 +26,7 @@ pub(super) struct Held(SigSet);
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
     user_1: Signal,
 }
 
@@ -38,6 +39,7 @@ impl Signals {
         let signals = Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
             user_1: signal(SignalKind::user_defined1())?,
         };
         held.0.thread_unblock()?;
@@ -46,9 +48,10 @@ impl Signals {
 
     /// Waits for the next one that means something.
     pub(super) async fn next(&mut self) -> Event {
-        let user_1 = &mut self.user_1;
+        let (hang_up, user_1) = (&mut self.hang_up, &mut self.user_1);
         tokio::select! {
             () = stopped(&mut self.terminate, &mut self.interrupt) => Event::Signal,
+            _ = hang_up.recv() => Event::ReloadWanted,
             _ = user_1.recv() => Event::ReopenLogs,
         }
     }

@@ -19,9 +19,10 @@ use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 
 use super::cause::Cause;
-use super::decide::{Event, GroupId};
+use super::decide::Event;
 use super::end::End;
 use super::processes::{Events, LAST_STEPS, Process, ended, said};
+use crate::config::GroupId;
 use crate::control::PacketSocket;
 use crate::observe::logs::Streams;
 

@@ -28,6 +28,7 @@ mod preload;
 mod privileges;
 mod raw_fastcgi;
 mod raw_scgi;
+mod reload;
 mod request_command;
 mod roles;
 mod servers;

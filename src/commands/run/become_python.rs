@@ -22,7 +22,7 @@ use crate::supervisor::spawn::{self, SOLO};
 /// Serves on the listening socket that is standard input, or answers one CGI
 /// request. Returns only what keeps it from that.
 pub(super) fn serve(config: &ServeConfig, cgi: bool) -> anyhow::Result<Infallible> {
-    let app = config.apps.first().context("there is no app")?;
+    let app = config.apps.values().next().context("there is no app")?;
     let python = interpreter::choose(app.python.as_deref())?;
     let library = spawn::library(SOLO)?;
     let listeners = config.listeners.iter().map(|listen| ListenerConfig {
@@ -33,7 +33,7 @@ pub(super) fn serve(config: &ServeConfig, cgi: bool) -> anyhow::Result<Infallibl
         allow: listen.allow.clone(),
         roles: if cgi { vec![Role::Responder] } else { listen.roles.clone() },
     });
-    let gateway = GatewayConfig { alone: true, ..config.gateway(listeners.collect()) };
+    let gateway = GatewayConfig { alone: true, ..config.gateway(listeners.collect(), |_| 1) };
     let task = Task::Alone {
         worker: WorkerConfig {
             worker: 1,

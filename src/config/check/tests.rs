@@ -17,11 +17,11 @@ fn check(options: &[&str]) -> Result<ServeConfig, ConfigError> {
 #[test]
 fn the_defaults_are_named() {
     let config = check(&[]).unwrap();
-    assert_eq!(config.apps[0].defaults, ["workers", "threads", "python"]);
-    assert_eq!(config.apps[0].threads, 4);
+    assert_eq!(config.apps[&AppId(0)].defaults, ["workers", "threads", "python"]);
+    assert_eq!(config.apps[&AppId(0)].threads, 4);
     assert_eq!(config.listeners[0].socket.mode, 0o660);
     assert_eq!(config.graceful_timeout.as_secs(), 30);
-    assert_eq!(config.apps[0].limits, AppLimits::default());
+    assert_eq!(config.apps[&AppId(0)].limits, AppLimits::default());
     assert_eq!(config.timeouts, Timeouts::default());
     let [listen] = &*config.listeners else { panic!("{:?}", config.listeners) };
     assert!(listen.default);
@@ -41,8 +41,8 @@ fn what_is_given_is_no_default() {
         "--keep-timeout=1.5",
     ])
     .unwrap();
-    assert!(config.apps[0].defaults.is_empty() && !config.listeners[0].default);
-    let app = &config.apps[0];
+    assert!(config.apps[&AppId(0)].defaults.is_empty() && !config.listeners[0].default);
+    let app = &config.apps[&AppId(0)];
     assert_eq!((app.workers, app.threads), (3, 1));
     assert_eq!((app.limits.params, app.limits.queue), (2 << 20, 0));
     assert_eq!(config.timeouts.keep.as_millis(), 1500);
@@ -55,7 +55,7 @@ fn directories_are_absolute_and_exist() {
     std::fs::write(base.path().join("file"), "").unwrap();
     let chdir = format!("--chdir={}", base.path().display());
     let config = check(&[&chdir, "--path=lib"]).unwrap();
-    assert_eq!(config.apps[0].path, [base.path().join("lib")]);
+    assert_eq!(config.apps[&AppId(0)].path, [base.path().join("lib")]);
     let error = check(&[&chdir, "--path=file"]).unwrap_err().to_string();
     assert!(error.starts_with("--path /") && error.contains("not a directory"), "{error}");
     let error = check(&["--chdir=/no/such"]).unwrap_err().to_string();
@@ -66,7 +66,7 @@ fn directories_are_absolute_and_exist() {
 fn a_mount_point_has_one_form() {
     for (given, kept) in [("/", ""), ("", ""), ("/shop", "/shop"), ("/shop/", "/shop")] {
         let config = check(&["--script-name", given]).unwrap();
-        assert_eq!(config.apps[0].script_name.as_deref(), Some(kept));
+        assert_eq!(config.apps[&AppId(0)].script_name.as_deref(), Some(kept));
     }
     let error = check(&["--script-name=shop"]).unwrap_err().to_string();
     assert!(error.starts_with("--script-name \"shop\": a mount point begins"), "{error}");

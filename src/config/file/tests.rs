@@ -99,7 +99,8 @@ fn every_key_is_read() {
         (Target::File(here.join("flupd.log")), false)
     );
     // In the order of their names.
-    let [blog, shop] = &*config.apps else { panic!("{:?}", config.apps) };
+    let (blog, shop) = (&config.apps[&AppId(0)], &config.apps[&AppId(1)]);
+    assert_eq!(config.apps.len(), 2);
     let [unix, tcp] = &*config.listeners else { panic!("{:?}", config.listeners) };
     assert_eq!(unix.address.to_string(), format!("unix:{}/run/app.sock", here.display()));
     assert_eq!((unix.protocol, unix.socket.mode), (Protocol::Fastcgi, 0o600));
@@ -249,7 +250,7 @@ fn root_has_to_say_who_runs_an_app() {
                     the app shall run as, or root if it must be";
     assert_eq!(error, expected);
     let config = room.read_as(&format!("{SHOP}user = \"root\"\n"), Power::Root).unwrap();
-    let privileges = &config.apps[0].privileges;
+    let privileges = &config.apps[&AppId(0)].privileges;
     assert_eq!(privileges.identity.as_ref().map(|identity| identity.uid), Some(0));
     assert!(!privileges.no_new_privs);
     assert!(config.privileges.identity.unwrap().uid != 0);
@@ -261,7 +262,7 @@ fn root_has_to_say_who_runs_an_app() {
     let config = room.read_as(&text, Power::Root).unwrap();
     let gateway = config.privileges.identity.unwrap();
     assert_eq!((gateway.uid, gateway.gid), (3_999_999_999, 8));
-    let privileges = &config.apps[0].privileges;
+    let privileges = &config.apps[&AppId(0)].privileges;
     let identity = privileges.identity.as_ref().unwrap();
     assert_eq!((identity.uid, identity.gid), (3_999_999_998, 7));
     assert_eq!((privileges.umask, privileges.no_new_privs), (Some(0o27), true));

@@ -23,7 +23,7 @@ use super::exchange::{Exchange, Place};
 use super::refusal::Refusal;
 use super::seat::Seat;
 use super::seldom::Seldom;
-use crate::config::AppId;
+use crate::config::GroupId;
 use crate::control::FromGateway;
 
 /// How long a worker whose ports are closed may take to end its process.
@@ -32,14 +32,14 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// The workers and the queue.
 #[derive(Debug)]
 pub(in crate::gateway) struct Pool {
-    id: AppId,
+    id: GroupId,
     /// What the log calls the app, where there can be several.
     name: Option<Rc<str>>,
     workers: RefCell<BTreeMap<u64, Worker>>,
     /// Seats without a request, the last used last.
     idle: RefCell<Vec<Rc<Seat>>>,
     queue: RefCell<VecDeque<Rc<Exchange>>>,
-    queue_limit: usize,
+    queue_limit: Cell<usize>,
     health: Cell<Health>,
     to_wake: RefCell<Vec<Rc<Seat>>>,
     /// Memory for [`Pool::scan`].
@@ -50,6 +50,10 @@ pub(in crate::gateway) struct Pool {
     /// Refusals are logged seldom.
     refused: Seldom,
     supervisor: UnboundedSender<FromGateway>,
+    /// Who has taken over, once that is so.
+    successor: RefCell<Option<Rc<Self>>>,
+    /// Nobody will work here any more.
+    deserted: Cell<bool>,
 }
 
 /// ```text
@@ -77,10 +81,10 @@ struct Worker {
 }
 
 impl Pool {
-    /// An empty pool of this app whose queue holds `queue_limit` requests. `supervisor` is
+    /// An empty pool of this generation of an app, whose queue holds `queue_limit` requests. `supervisor` is
     /// told of workers that must be ended.
     pub(in crate::gateway) fn new(
-        id: AppId,
+        id: GroupId,
         name: Option<String>,
         queue_limit: usize,
         supervisor: UnboundedSender<FromGateway>,
@@ -91,7 +95,7 @@ impl Pool {
             workers: RefCell::default(),
             idle: RefCell::default(),
             queue: RefCell::default(),
-            queue_limit,
+            queue_limit: Cell::new(queue_limit),
             health: Cell::new(Health::Starting),
             to_wake: RefCell::default(),
             with_news: RefCell::default(),
@@ -99,6 +103,8 @@ impl Pool {
             pulse: Notify::new(),
             refused: Seldom::default(),
             supervisor,
+            successor: RefCell::default(),
+            deserted: Cell::new(false),
         })
     }
 
@@ -154,6 +160,34 @@ impl Pool {
             self.retire(&seat);
         }
         self.spread();
+    }
+
+    /// How many requests may wait.
+    pub(in crate::gateway) fn set_queue_limit(&self, limit: usize) {
+        self.queue_limit.set(limit);
+    }
+
+    /// Another pool has the app from now on: it gets what is not begun, and the
+    /// workers leave when they are done with the rest.
+    pub(in crate::gateway) fn hand_over(&self, successor: &Rc<Self>) {
+        self.successor.replace(Some(Rc::clone(successor)));
+        self.close();
+        self.spread();
+    }
+
+    /// Whether no request waits.
+    pub(in crate::gateway) fn is_idle(&self) -> bool {
+        self.queue.borrow().is_empty()
+    }
+
+    /// Ends a pool in which nobody works any more; `false` if somebody does.
+    pub(in crate::gateway) fn is_over(&self) -> bool {
+        let over = self.workers.borrow().is_empty();
+        if over {
+            self.deserted.set(true);
+            self.pulse.notify_one();
+        }
+        over
     }
 
     /// No worker gets more requests: the gateway is done.
@@ -284,7 +318,7 @@ impl Pool {
         }
         self.worker_lost(worker, &reason);
         // The supervisor ends with us if it is gone.
-        let _ = self.supervisor.send(FromGateway::WorkerBroken { app: self.id, worker, reason });
+        let _ = self.supervisor.send(FromGateway::WorkerBroken { group: self.id, worker, reason });
     }
 
     /// The connection of this request has gone, or it was aborted.

@@ -27,10 +27,10 @@ impl Pool {
             Refusal::app_unavailable()
         } else if self.queue.borrow().is_empty() && self.seat(&exchange) {
             return self.changed();
-        } else if self.queue.borrow().len() < self.queue_limit {
+        } else if self.queue.borrow().len() < self.queue_limit.get() {
             return self.queue.borrow_mut().push_back(exchange);
         } else {
-            Refusal::queue_full(self.queue_limit)
+            Refusal::queue_full(self.queue_limit.get())
         };
         self.say_refused(&exchange, &refusal);
         exchange.refuse(refusal);
@@ -94,11 +94,32 @@ impl Pool {
 
     /// Gives what is queued to the seats that have room for it.
     pub(super) fn spread(&self) {
+        let successor = self.successor.borrow().clone();
+        if let Some(successor) = successor {
+            return self.pass_on(&successor);
+        }
         while let Some(next) = self.dequeue() {
             if !self.seat(&next) {
                 return self.queue.borrow_mut().push_front(next);
             }
         }
+    }
+
+    /// Gives what is queued to who has taken over, in front of what waits there.
+    fn pass_on(&self, successor: &Rc<Self>) {
+        let waiting = self.queue.take();
+        if waiting.is_empty() {
+            return;
+        }
+        for exchange in waiting.into_iter().rev().filter(|exchange| !exchange.is_cancelled()) {
+            exchange.set_pool(Rc::clone(successor));
+            successor.queue.borrow_mut().push_front(exchange);
+        }
+        if successor.health.get() == Health::Failing {
+            return successor.app_unavailable();
+        }
+        successor.spread();
+        successor.changed();
     }
 
     /// Finds a seat for a request: one in an idle process; else behind a young

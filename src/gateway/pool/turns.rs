@@ -101,6 +101,9 @@ impl Pool {
     pub(in crate::gateway) async fn pulse(self: Rc<Self>) {
         loop {
             self.pulse.notified().await;
+            if self.deserted.get() {
+                return;
+            }
             tokio::time::sleep(PULSE).await;
             self.unstick();
             self.press();

@@ -70,6 +70,7 @@ impl State {
                 self.gateway = Gateway::Down(now + again_in);
                 let cause = cause.to_string();
                 actions.push(Action::Log(Note::GatewayDied { cause, again_in }));
+                self.abandon_reload("the gateway ended unexpectedly", now, actions);
                 for group in self.groups.values_mut() {
                     group.kill_workers(|_| true, actions);
                 }

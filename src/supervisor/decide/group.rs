@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 use super::Action;
 use super::gateway::Gateway;
 use super::place::{Occupant, Place};
+use super::reload::Stage;
 use super::zygote::Zygote;
-use crate::config::AppId;
+use crate::config::GroupId;
 use crate::control::ToGateway;
 use crate::supervisor::backoff::Backoff;
 use crate::supervisor::cause::Cause;
@@ -25,22 +26,6 @@ use crate::supervisor::notes::Note;
 
 /// How long the gateway may take to end after it has let the workers go.
 pub(super) const LAST_STEPS: Duration = Duration::from_millis(500);
-
-/// One generation of one app: what was started from the same configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::supervisor) struct GroupId {
-    /// The app.
-    pub(in crate::supervisor) app: AppId,
-    /// Counts from 1.
-    pub(in crate::supervisor) generation: u64,
-}
-
-impl GroupId {
-    /// The first generation of an app.
-    pub(in crate::supervisor) const fn first(app: AppId) -> Self {
-        Self { app, generation: 1 }
-    }
-}
 
 /// How much of an app there shall be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +41,9 @@ pub(in crate::supervisor) struct Plan {
 pub(super) struct Group {
     pub(super) id: GroupId,
     start: Start,
+    pub(super) stage: Stage,
+    /// Why it could not start, the last time.
+    pub(super) failure: Option<String>,
     pub(super) zygote: Zygote,
     pub(super) zygote_backoff: Backoff,
     /// Whether the last zygote ended before it was ready.
@@ -84,10 +72,12 @@ pub(super) struct Surroundings {
 
 impl Group {
     /// Nothing runs yet.
-    pub(super) fn new(id: GroupId, plan: Plan, now: Instant) -> Self {
+    pub(super) fn new(id: GroupId, plan: Plan, stage: Stage, now: Instant) -> Self {
         Self {
             id,
             start: Start::Pending,
+            stage,
+            failure: None,
             zygote: if plan.preload { Zygote::Down(now) } else { Zygote::Unused },
             zygote_backoff: Backoff::default(),
             preload_fails: false,
@@ -110,10 +100,16 @@ impl Group {
     }
 
     /// Its first start is hopeless, or but one more that has failed.
-    pub(super) fn fail(&mut self, around: &Surroundings) {
+    pub(super) fn fail(&mut self, why: &str, around: &Surroundings) {
+        self.failure = Some(why.to_owned());
         if self.start == Start::Pending || around.last_hope {
             self.start = Start::Failed;
         }
+    }
+
+    /// Whether what has failed is tried again.
+    pub(super) fn is_tried_again(&self, around: &Surroundings) -> bool {
+        !around.last_hope && self.stage == Stage::Active
     }
 
     /// Whether this is a worker of it that has not ended.
@@ -128,6 +124,9 @@ impl Group {
 
     /// When something is due to be started.
     pub(super) fn wake_at(&self) -> Option<Instant> {
+        if let Stage::Leaving(until) = self.stage {
+            return (!self.is_killed()).then_some(until);
+        }
         match self.zygote {
             Zygote::Unused | Zygote::Ready(_) => self.next_vacancy(),
             Zygote::Down(at) => Some(at),
@@ -151,9 +150,10 @@ impl Group {
         place.occupant = Occupant::Ready(worker, now);
         let replacement = place.used;
         self.start = Start::Proven;
+        self.failure = None;
         let ready = Note::WorkerReady { worker, app, python, replacement };
         actions.push(Action::LogOf(id, ready));
-        actions.push(Action::Tell(ToGateway::WorkerReady { app: id.app, worker }));
+        actions.push(Action::Tell(ToGateway::WorkerReady { group: id, worker }));
     }
 
     pub(super) fn worker_failed(
@@ -169,8 +169,8 @@ impl Group {
         }
         let wait = place.backoff.after_death(None);
         place.occupant = Occupant::Failed(worker, wait);
-        self.fail(around);
-        let again_in = (!around.last_hope).then_some(wait);
+        self.fail(&error, around);
+        let again_in = self.is_tried_again(around).then_some(wait);
         let failed = Note::ImportFailed { worker, error, again_in };
         actions.push(Action::LogOf(self.id, failed));
         if !around.last_hope {
@@ -189,6 +189,7 @@ impl Group {
         // Without a gateway, workers end because their ports are closed.
         let unserved = gateway == Gateway::Gone || gateway == Gateway::Within && stopping;
         let id = self.id;
+        let leaving = self.is_leaving();
         let Some(place) = self.place(worker) else { return };
         let failed = matches!(place.occupant, Occupant::Failed(..));
         let (wait, expected) = match place.occupant {
@@ -197,7 +198,8 @@ impl Group {
             // not, the app has asked to exit, and requests wait for another.
             Occupant::Ready(..) if stopping && cause.is_success() => (LAST_STEPS, true),
             Occupant::Ready(_, since) => {
-                (place.backoff.after_death(Some(now.saturating_duration_since(since))), unserved)
+                let lived = now.saturating_duration_since(since);
+                (place.backoff.after_death(Some(lived)), unserved || leaving)
             }
             Occupant::Starting(_) | Occupant::Nobody(_) => {
                 (place.backoff.after_death(None), unserved)
@@ -209,7 +211,7 @@ impl Group {
         let known = !matches!(cause, Cause::Lost(_));
         let cause = cause.to_string();
         if never_ready && !expected {
-            self.fail(around);
+            self.fail(&format!("a worker ended before it was ready: {cause}"), around);
             if around.last_hope {
                 actions.push(Action::LogOf(id, Note::StartFailed { cause }));
                 return;
@@ -226,8 +228,8 @@ impl Group {
         if gateway.is_alive() {
             // It is told why, not how.
             let cause = if failed { "it can't import the app".to_owned() } else { cause };
-            let app = id.app;
-            actions.push(Action::Tell(ToGateway::WorkerExited { app, worker, cause, expected }));
+            let group = id;
+            actions.push(Action::Tell(ToGateway::WorkerExited { group, worker, cause, expected }));
         }
         self.tell_unavailable(gateway, actions);
     }
@@ -255,7 +257,7 @@ impl Group {
     /// Starts what is missing and due. `last` is the number of the worker that
     /// was started last, of any group.
     pub(super) fn fill(&mut self, last: &mut u64, now: Instant, actions: &mut Vec<Action>) {
-        if !self.fill_zygote(now, actions) {
+        if self.is_leaving() || !self.fill_zygote(now, actions) {
             return;
         }
         for place in &mut self.places {

@@ -50,6 +50,11 @@ impl Occupant {
         }
     }
 
+    /// Whether it takes requests.
+    pub(super) const fn is_ready(self) -> bool {
+        matches!(self, Self::Ready(..))
+    }
+
     /// Whether we have killed it.
     pub(super) const fn is_ending(self) -> bool {
         matches!(self, Self::Ending(..) | Self::Failed(..))

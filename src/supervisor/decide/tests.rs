@@ -1,4 +1,5 @@
 mod preload;
+mod reload;
 mod several;
 
 use std::os::unix::process::ExitStatusExt;
@@ -88,11 +89,11 @@ fn gateway_exited(raw: i32) -> Event {
 }
 
 fn gone(worker: u64, cause: &str, expected: bool) -> Action {
-    Action::Tell(ToGateway::WorkerExited { app: APP, worker, cause: cause.into(), expected })
+    Action::Tell(ToGateway::WorkerExited { group: GROUP, worker, cause: cause.into(), expected })
 }
 
 fn told_ready(worker: u64) -> Action {
-    Action::Tell(ToGateway::WorkerReady { app: APP, worker })
+    Action::Tell(ToGateway::WorkerReady { group: GROUP, worker })
 }
 
 fn told_stop() -> Action {

@@ -69,8 +69,8 @@ impl Group {
         let wait = self.zygote_backoff.after_death(lived);
         self.zygote = Zygote::Ending(wait);
         self.preload_fails |= lived.is_none();
-        self.fail(around);
-        let again_in = (!around.last_hope).then_some(wait);
+        self.fail(&error, around);
+        let again_in = self.is_tried_again(around).then_some(wait);
         actions.push(Action::LogOf(self.id, Note::PreloadFailed { error, again_in }));
         if !around.last_hope {
             actions.push(Action::KillZygote(self.id));
@@ -101,7 +101,7 @@ impl Group {
         self.preload_fails |= lived.is_none();
         let cause = cause.to_string();
         if lived.is_none() {
-            self.fail(around);
+            self.fail(&format!("the zygote ended before it was ready: {cause}"), around);
         }
         if around.last_hope && lived.is_none() {
             actions.push(Action::LogOf(self.id, Note::ZygoteStartFailed { cause }));
@@ -116,16 +116,21 @@ impl Group {
     pub(super) fn tell_unavailable(&self, gateway: Gateway, actions: &mut Vec<Action>) {
         let nobody = self.places.iter().all(|place| place.occupant.worker().is_none());
         if self.preload_fails && gateway.is_alive() && nobody {
-            actions.push(Action::Tell(ToGateway::AppUnavailable { app: self.id.app }));
+            actions.push(Action::Tell(ToGateway::AppUnavailable { group: self.id }));
         }
     }
 
     pub(super) fn worker_forked(&mut self, worker: u64, pid: u32, actions: &mut Vec<Action>) {
         let starting = Occupant::Starting(worker);
         if self.place(worker).is_some_and(|place| place.occupant == starting) {
-            let app = self.id.app;
-            actions.push(Action::Tell(ToGateway::WorkerStarted { app, worker, pid }));
+            let group = self.id;
+            actions.push(Action::Tell(ToGateway::WorkerStarted { group, worker, pid }));
         }
+    }
+
+    /// Whether a zygote runs.
+    pub(super) const fn has_zygote(&self) -> bool {
+        matches!(self.zygote, Zygote::Starting | Zygote::Ready(_) | Zygote::Ending(_))
     }
 
     /// Starts a zygote if one is due; says whether workers can be started.
@@ -142,7 +147,7 @@ impl Group {
     }
 
     pub(super) fn kill_zygote(&mut self, actions: &mut Vec<Action>) {
-        if matches!(self.zygote, Zygote::Starting | Zygote::Ready(_) | Zygote::Ending(_)) {
+        if self.has_zygote() {
             self.zygote = Zygote::Ending(Duration::ZERO);
             actions.push(Action::KillZygote(self.id));
         }

@@ -55,14 +55,8 @@ impl Serve {
     /// Serves what this configuration file says; `DIR` in it is the directory in
     /// which the file stands. Nothing is added to it.
     pub fn config(text: &str) -> Self {
-        // Without a word about it, root's flupd would not run the app.
-        let text = match is_root() && !text.contains("\nuser = ") {
-            true => text.replace("\napp = ", "\nuser = \"root\"\napp = "),
-            false => text.to_owned(),
-        };
         let dir = temp_dir();
-        let text = text.replace("DIR", dir.path().to_str().unwrap());
-        fs::write(dir.path().join("flupd.toml"), text).unwrap();
+        fs::write(dir.path().join("flupd.toml"), config_text(text, dir.path())).unwrap();
         let mut command = command();
         // Relative paths are meant from the file, wherever flupd is started.
         command.arg("serve").arg("--config").arg(dir.path().join("flupd.toml"));
@@ -160,6 +154,16 @@ impl Serve {
     }
 }
 
+/// The text of a configuration file for [`Serve::config`].
+fn config_text(text: &str, dir: &Path) -> String {
+    let text = text.replace("DIR", dir.to_str().unwrap());
+    // Without a word about it, root's flupd would not run the app.
+    match is_root() && !text.contains("\nuser = ") {
+        true => text.replace("\napp = ", "\nuser = \"root\"\napp = "),
+        false => text,
+    }
+}
+
 /// A flupd that runs.
 pub struct Flupd {
     process: Process,
@@ -188,6 +192,14 @@ impl Flupd {
         let stream = UnixStream::connect(self.socket()).unwrap();
         stream.set_read_timeout(Some(wait::DEADLINE)).unwrap();
         stream
+    }
+
+    /// Puts another configuration file in the place of that of [`Serve::config`], as
+    /// a deploy does: it is never half there.
+    pub fn write_config(&self, text: &str) {
+        let new = self.file("flupd.toml.new");
+        fs::write(&new, config_text(text, self.dir.path())).unwrap();
+        fs::rename(new, self.file("flupd.toml")).unwrap();
     }
 
     /// What it has logged.

@@ -21,6 +21,7 @@ pub mod ports;
 pub mod process;
 pub mod python;
 pub mod script;
+pub mod stop;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::harness::flupd::Serve;
 use crate::harness::front::{Front, Site};
 use crate::harness::http::Request;
+use crate::harness::stop::Stop;
 use crate::harness::{app, wait};
 
 on_servers! { core: no_cross_talk; routed: kill_of_a_worker_under_load; }
@@ -38,15 +39,6 @@ fn worker(site: &Site) -> Pid {
     Pid::from_raw(text.parse().unwrap_or_else(|e| panic!("{e}: {text}"))).unwrap()
 }
 
-/// Ends the clients' loops, also when the test fails.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Workers are killed while GETs come in. Not one GET may fail: another worker
 /// takes over what the dead one had not begun to answer.
 fn kill_of_a_worker_under_load(front: Front) {
@@ -58,7 +50,7 @@ fn kill_of_a_worker_under_load(front: Front) {
     let answers = &AtomicUsize::new(0);
     let mut killed = HashSet::new();
     thread::scope(|scope| {
-        let stop = Stop(stopped);
+        let stop = Stop::new(stopped);
         let clients: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(move || {

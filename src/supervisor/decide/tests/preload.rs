@@ -33,7 +33,7 @@ fn forked(worker: u64) -> Event {
 
 fn told_started(worker: u64) -> Action {
     let pid = 100 + u32::try_from(worker).unwrap();
-    Action::Tell(ToGateway::WorkerStarted { app: APP, worker, pid })
+    Action::Tell(ToGateway::WorkerStarted { group: GROUP, worker, pid })
 }
 
 fn unforked(worker: u64) -> Event {
@@ -164,7 +164,7 @@ fn all_exit(scene: &mut Scene) -> Vec<Action> {
 }
 
 fn unavailable() -> Action {
-    Action::Tell(ToGateway::AppUnavailable { app: APP })
+    Action::Tell(ToGateway::AppUnavailable { group: GROUP })
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn each_app_is_started_in_its_own_way() {
     let (one, two) = (Action::SpawnWorker(SHOP, 1), Action::SpawnWorker(SHOP, 2));
     assert_eq!(scene.is(Event::Tick), [SpawnGateway, one, two, Action::SpawnZygote(BLOG)]);
     assert_eq!(scene.does(zygote_ready()), [Action::SpawnWorker(BLOG, 3)]);
-    let started = ToGateway::WorkerStarted { app: BLOG.app, worker: 3, pid: 103 };
+    let started = ToGateway::WorkerStarted { group: BLOG, worker: 3, pid: 103 };
     assert_eq!(scene.is(Event::WorkerForked { worker: 3, pid: 103 }), [Action::Tell(started)]);
     scene.is(Event::GatewayListens);
     assert!(!says_ready(&scene.is(ready(1))));
@@ -56,13 +56,13 @@ fn each_app_is_started_in_its_own_way() {
 fn a_dead_worker_is_replaced_by_one_of_its_own_app() {
     let mut scene = serving();
     scene.passes(60.0);
-    let told = |app, worker| {
+    let told = |group, worker| {
         let cause = SEGFAULT.to_owned();
-        Action::Tell(ToGateway::WorkerExited { app, worker, cause, expected: false })
+        Action::Tell(ToGateway::WorkerExited { group, worker, cause, expected: false })
     };
-    let shop = [told(SHOP.app, 1), Action::SpawnWorker(SHOP, 4)];
+    let shop = [told(SHOP, 1), Action::SpawnWorker(SHOP, 4)];
     assert_eq!(scene.does(exited(1, 11)), shop);
-    let blog = [told(BLOG.app, 3), Action::SpawnWorker(BLOG, 5)];
+    let blog = [told(BLOG, 3), Action::SpawnWorker(BLOG, 5)];
     assert_eq!(scene.does(exited(3, 11)), blog);
 }
 
@@ -88,7 +88,7 @@ fn a_zygote_that_can_not_start_does_not_take_the_others_along() {
     let mut scene = new();
     scene.is(Event::Tick);
     scene.is(Event::GatewayListens);
-    let unavailable = Action::Tell(ToGateway::AppUnavailable { app: BLOG.app });
+    let unavailable = Action::Tell(ToGateway::AppUnavailable { group: BLOG });
     assert_eq!(scene.does(zygote_failed()), [Action::KillZygote(BLOG), unavailable]);
     assert!(says_ready(&scene.is(ready(1))));
     assert_eq!(scene.does(zygote_exited()), [Action::SpawnZygote(BLOG)]);

@@ -1,0 +1,212 @@
+//! The part of the decisions that is about a reload.
+//!
+//! ```text
+//!        all its workers are ready          no worker is left
+//! Trial ───────────────────────────▶ Active ─ replaced ─▶ Leaving ───▶ (forgotten)
+//!    └── one of them fails, or it takes too long ───────────▲
+//! ```
+//!
+//! New generations start beside those that serve. When every worker of all of
+//! them is ready, they take the requests together; what served before finishes
+//! what it has begun. If one fails, all of them go, and nothing has changed.
+
+use std::time::{Duration, Instant};
+
+use super::gateway::Gateway;
+use super::group::{Group, Plan};
+use super::{Action, Phase, State};
+use crate::config::{AppId, GroupId};
+use crate::supervisor::notes::Note;
+
+/// What a generation is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It shows that it can start; it gets no requests.
+    Trial,
+    Active,
+    /// It finishes what it has begun, until this time.
+    Leaving(Instant),
+}
+
+/// How far a reload is.
+#[derive(Debug)]
+pub(super) enum Reload {
+    None,
+    /// The configuration is read, interpreters are looked for.
+    Preparing,
+    /// The new generations start.
+    Trying {
+        groups: Vec<GroupId>,
+        /// The apps that are there no more.
+        removed: Vec<AppId>,
+        deadline: Instant,
+        patience: Duration,
+    },
+}
+
+/// What a reload shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::supervisor) struct ReloadPlan {
+    /// The new generations.
+    pub(in crate::supervisor) groups: Vec<(GroupId, Plan)>,
+    /// The apps that are there no more.
+    pub(in crate::supervisor) removed: Vec<AppId>,
+    /// How long the new generations may take to be ready.
+    pub(in crate::supervisor) patience: Duration,
+}
+
+impl State {
+    /// One reload at a time; what is wanted meanwhile is done once more after it.
+    pub(super) fn want_reload(&mut self, actions: &mut Vec<Action>) {
+        match self.phase {
+            Phase::Starting | Phase::Serving => self.reload_wanted = true,
+            Phase::Stopping { .. } | Phase::Ended => {
+                actions.push(Action::ReloadFailed("flupd is stopping".to_owned()));
+            }
+        }
+    }
+
+    pub(super) fn begin_reload(&mut self, plan: ReloadPlan, now: Instant) {
+        if !matches!(self.reload, Reload::Preparing) {
+            return;
+        }
+        let ReloadPlan { groups, removed, patience } = plan;
+        let ids = groups.iter().map(|(id, _)| *id).collect();
+        for (id, plan) in groups {
+            self.groups.insert(id, Group::new(id, plan, Stage::Trial, now));
+        }
+        self.reload = Reload::Trying { groups: ids, removed, deadline: now + patience, patience };
+    }
+
+    /// Begins a reload that is wanted.
+    pub(super) fn begin_wanted(&mut self, actions: &mut Vec<Action>) {
+        let free = matches!(self.reload, Reload::None) && self.phase == Phase::Serving;
+        if free && std::mem::take(&mut self.reload_wanted) {
+            self.reload = Reload::Preparing;
+            actions.push(Action::Log(Note::Reloading));
+            actions.push(Action::PrepareReload);
+        }
+    }
+
+    /// Ends a reload of which it is known how.
+    pub(super) fn settle_reload(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let Reload::Trying { groups, deadline, patience, .. } = &self.reload else { return };
+        let mut groups = groups.iter().filter_map(|id| self.groups.get(id));
+        let failure = groups.clone().find_map(Group::failure).map(str::to_owned);
+        if failure.is_none() && groups.all(Group::is_complete) {
+            return self.switch(now, actions);
+        }
+        let late = || {
+            let seconds = patience.as_secs_f64();
+            format!("the new workers were not ready within {seconds} s")
+        };
+        if let Some(why) = failure.or_else(|| (now >= *deadline).then(late)) {
+            self.abandon_reload(&why, now, actions);
+        }
+    }
+
+    /// The new generations take the requests.
+    fn switch(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let reload = std::mem::replace(&mut self.reload, Reload::None);
+        let Reload::Trying { groups, removed, .. } = reload else { return };
+        actions.push(Action::Switch);
+        let until = now + self.grace;
+        for (id, group) in &mut self.groups {
+            let replaced = removed.contains(&id.app) || groups.iter().any(|new| new.app == id.app);
+            if groups.contains(id) {
+                group.stage = Stage::Active;
+            } else if group.stage == Stage::Active && replaced {
+                if self.gateway == Gateway::Within {
+                    actions.extend(group.workers().map(Action::StopWorker));
+                }
+                group.leave(until, actions);
+            }
+        }
+        actions.push(Action::Log(Note::Reloaded));
+    }
+
+    /// Nothing has changed, as far as requests can tell.
+    pub(super) fn abandon_reload(&mut self, why: &str, now: Instant, actions: &mut Vec<Action>) {
+        match std::mem::replace(&mut self.reload, Reload::None) {
+            Reload::None => return,
+            Reload::Preparing => {}
+            Reload::Trying { groups, .. } => {
+                for id in &groups {
+                    if let Some(group) = self.groups.get_mut(id) {
+                        group.leave(now, actions);
+                        group.kill_workers(|_| true, actions);
+                    }
+                }
+            }
+        }
+        actions.push(Action::Log(Note::ReloadFailed { error: why.to_owned() }));
+        actions.push(Action::ReloadFailed(why.to_owned()));
+    }
+
+    /// Ends those that take too long to leave, and forgets those that have gone.
+    pub(super) fn see_off(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for (id, group) in &mut self.groups {
+            if let Stage::Leaving(until) = group.stage
+                && until <= now
+                && group.workers().next().is_some()
+                && !group.is_killed()
+            {
+                actions.push(Action::LogOf(*id, Note::LeaveCut));
+                group.kill_workers(|occupant| !occupant.is_ending(), actions);
+            }
+        }
+        self.groups.retain(|id, group| {
+            let gone = group.is_gone();
+            if gone {
+                actions.push(Action::Forget(*id));
+            }
+            !gone
+        });
+    }
+
+    /// When a reload has no more time.
+    pub(super) const fn reload_wake_at(&self) -> Option<Instant> {
+        match self.reload {
+            Reload::Trying { deadline, .. } => Some(deadline),
+            Reload::None | Reload::Preparing => None,
+        }
+    }
+}
+
+impl Group {
+    /// Why it can't start.
+    fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Whether all its workers are ready.
+    fn is_complete(&self) -> bool {
+        self.places.iter().all(|place| place.occupant.is_ready())
+    }
+
+    /// Whether it leaves and everybody has gone.
+    fn is_gone(&self) -> bool {
+        matches!(self.stage, Stage::Leaving(_))
+            && self.workers().next().is_none()
+            && !self.has_zygote()
+    }
+
+    /// Whether all that are left were killed.
+    pub(super) fn is_killed(&self) -> bool {
+        self.places
+            .iter()
+            .all(|place| place.occupant.worker().is_none() || place.occupant.is_ending())
+    }
+
+    /// Starts nobody more. Who is not ready yet ends at once.
+    fn leave(&mut self, until: Instant, actions: &mut Vec<Action>) {
+        self.stage = Stage::Leaving(until);
+        self.kill_zygote(actions);
+        self.kill_workers(|occupant| !occupant.is_ready() && !occupant.is_ending(), actions);
+    }
+
+    /// Whether it starts nobody more.
+    pub(super) const fn is_leaving(&self) -> bool {
+        matches!(self.stage, Stage::Leaving(_))
+    }
+}

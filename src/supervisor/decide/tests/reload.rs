@@ -1,0 +1,163 @@
+//! Reloads: new generations beside those that serve.
+
+use super::*;
+use crate::config::AppId;
+
+const NEW: GroupId = GroupId { app: APP, generation: 2 };
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn reload_to(groups: Vec<(GroupId, Plan)>) -> Event {
+    Event::Reload(ReloadPlan { groups, removed: Vec::new(), patience: PATIENCE })
+}
+
+fn spawn(group: GroupId, worker: u64) -> Action {
+    Action::SpawnWorker(group, worker)
+}
+
+fn tells_ready(group: GroupId, worker: u64) -> Action {
+    Action::Tell(ToGateway::WorkerReady { group, worker })
+}
+
+/// Workers 1 and 2 serve, 3 and 4 of the new generation start.
+fn trying() -> Scene {
+    let mut scene = Scene::serving();
+    assert_eq!(scene.does(Event::ReloadWanted), [Action::PrepareReload]);
+    let begun = scene.does(reload_to(vec![(NEW, two(false))]));
+    assert_eq!(begun, [spawn(NEW, 3), spawn(NEW, 4)]);
+    scene
+}
+
+#[test]
+fn the_new_generation_takes_over_when_all_its_workers_are_ready() {
+    let mut scene = trying();
+    assert_eq!(scene.does(ready(3)), [tells_ready(NEW, 3)]);
+    assert_eq!(scene.does(ready(4)), [tells_ready(NEW, 4), Action::Switch]);
+    let left = Action::Tell(ToGateway::WorkerExited {
+        group: GROUP,
+        worker: 1,
+        cause: "exit status 0".into(),
+        expected: true,
+    });
+    assert_eq!(scene.does(exited(1, 0)), [left], "it is not replaced");
+    assert_eq!(scene.does(exited(2, 0)).last(), Some(&Action::Forget(GROUP)));
+    assert_eq!(scene.wait(), None);
+}
+
+#[test]
+fn who_does_not_leave_in_time_is_killed() {
+    let mut scene = trying();
+    scene.is(ready(3));
+    scene.is(ready(4));
+    assert_eq!(scene.wait(), Some(GRACE));
+    assert_eq!(scene.passes(30.0).does(Event::Tick), [KillWorker(1), KillWorker(2)]);
+    assert_eq!(scene.wait(), None);
+    scene.is(exited(1, 9));
+    assert_eq!(scene.does(exited(2, 9)).last(), Some(&Action::Forget(GROUP)));
+}
+
+#[test]
+fn one_that_fails_leaves_all_as_it_was() {
+    for failure in [failed(4), exited(4, 11)] {
+        let mut scene = trying();
+        scene.is(ready(3));
+        let actions = scene.does(failure.clone());
+        assert!(actions.contains(&KillWorker(3)), "{actions:?}");
+        assert!(matches!(actions.last(), Some(Action::ReloadFailed(_) | Action::Forget(_))));
+        assert!(actions.iter().any(|action| matches!(action, Action::ReloadFailed(_))));
+        scene.is(exited(3, 9));
+        scene.is(exited(4, 9));
+        assert_eq!(scene.wait(), None, "nobody is started again");
+        let again = scene.does(exited(1, 11));
+        assert_eq!(again.last(), Some(&spawn(GROUP, 5)), "the old one goes on");
+    }
+}
+
+#[test]
+fn a_hanging_import_ends_the_reload() {
+    let mut scene = trying();
+    scene.is(ready(3));
+    assert_eq!(scene.wait(), Some(PATIENCE));
+    let actions = scene.passes(60.0).does(Event::Tick);
+    assert!(actions.contains(&KillWorker(4)) && actions.contains(&KillWorker(3)), "{actions:?}");
+    let why = "the new workers were not ready within 60 s".to_owned();
+    assert!(actions.contains(&Action::ReloadFailed(why)), "{actions:?}");
+}
+
+#[test]
+fn what_is_wanted_during_a_reload_is_done_after_it() {
+    let mut scene = trying();
+    assert_eq!(scene.does(Event::ReloadWanted), []);
+    assert_eq!(scene.does(Event::ReloadWanted), []);
+    scene.is(ready(3));
+    let actions = scene.does(ready(4));
+    assert!(actions.contains(&Action::Switch) && actions.contains(&Action::PrepareReload));
+    assert_eq!(scene.does(Event::ReloadImpossible("no python".into())).len(), 1);
+    assert_eq!(scene.does(Event::Tick), []);
+}
+
+#[test]
+fn a_reload_that_is_wanted_at_the_start_waits_for_its_end() {
+    let mut scene = Scene::new();
+    scene.is(Event::Tick);
+    scene.is(Event::GatewayListens);
+    assert_eq!(scene.does(Event::ReloadWanted), []);
+    assert_eq!(scene.does(ready(1)).last(), Some(&Action::PrepareReload));
+}
+
+#[test]
+fn a_stop_ends_a_reload() {
+    let mut scene = trying();
+    let actions = scene.does(Event::Signal);
+    assert!(actions.contains(&KillWorker(3)) && actions.contains(&KillWorker(4)), "{actions:?}");
+    assert!(!actions.contains(&KillWorker(1)));
+    assert!(actions.contains(&told_stop()));
+    let refused = scene.does(Event::ReloadWanted);
+    assert_eq!(refused, [Action::ReloadFailed("flupd is stopping".into())]);
+}
+
+#[test]
+fn the_end_of_the_gateway_ends_a_reload() {
+    let mut scene = trying();
+    scene.is(ready(3));
+    let actions = scene.does(gateway_exited(11));
+    assert!(actions.iter().any(|action| matches!(action, Action::ReloadFailed(_))), "{actions:?}");
+    for worker in 1..=4 {
+        assert!(actions.contains(&KillWorker(worker)), "{actions:?}");
+    }
+}
+
+#[test]
+fn with_several_apps_all_take_over_together_and_removed_ones_leave() {
+    let other = AppId(1);
+    let now = Instant::now();
+    let groups = [(GROUP, two(false)), (GroupId::first(other), two(false))];
+    let mut scene = Scene { state: State::new(groups, false, GRACE, now), now };
+    for event in [Event::Tick, Event::GatewayListens, ready(1), ready(2), ready(3), ready(4)] {
+        scene.is(event);
+    }
+    scene.is(Event::ReloadWanted);
+    let plan =
+        ReloadPlan { groups: vec![(NEW, two(false))], removed: vec![other], patience: PATIENCE };
+    assert_eq!(scene.does(Event::Reload(plan)), [spawn(NEW, 5), spawn(NEW, 6)]);
+    scene.is(ready(5));
+    assert!(scene.does(ready(6)).contains(&Action::Switch));
+    for worker in 1..=4 {
+        assert!(
+            !scene.does(exited(worker, 0)).iter().any(|a| matches!(a, Action::SpawnWorker(..)))
+        );
+    }
+    assert_eq!(scene.state.groups.len(), 1);
+}
+
+#[test]
+fn solo_workers_are_told_to_stop() {
+    let now = Instant::now();
+    let mut scene = Scene { state: State::new([(GROUP, two(false))], true, GRACE, now), now };
+    for event in [Event::Tick, ready(1), ready(2), Event::ReloadWanted] {
+        scene.is(event);
+    }
+    scene.is(reload_to(vec![(NEW, two(false))]));
+    scene.is(ready(3));
+    let actions = scene.does(ready(4));
+    assert!(actions.contains(&Action::StopWorker(1)) && actions.contains(&Action::StopWorker(2)));
+}

@@ -1,0 +1,130 @@
+//! A reload, as far as it is not decided: the configuration is read again, its
+//! interpreters are found and its sockets opened, beside what runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::sync::mpsc;
+
+use super::decide::ReloadPlan;
+use super::listeners::Listeners;
+use super::program::Program;
+use super::{plan, programs};
+use crate::config::{AppId, GatewayApp, GroupId, ServeConfig};
+
+/// How long the workers of a new generation may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Reads the configuration again, from where it came.
+pub(crate) type Source = Arc<dyn Fn() -> anyhow::Result<ServeConfig> + Send + Sync>;
+
+/// What was read, and the interpreters that run it.
+pub(super) type Found = (ServeConfig, BTreeMap<GroupId, Program>);
+
+/// The reloads of one flupd.
+pub(super) struct Reloads {
+    source: Source,
+    /// The number of the newest generation.
+    generation: u64,
+    /// Which generation of each app takes the requests.
+    active: BTreeMap<AppId, u64>,
+    results: (mpsc::Sender<anyhow::Result<Found>>, mpsc::Receiver<anyhow::Result<Found>>),
+    /// Whether a result is awaited.
+    looking: bool,
+    prepared: Option<Prepared>,
+}
+
+/// What will hold when the new generations have started.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) config: ServeConfig,
+    pub(super) listeners: Listeners,
+}
+
+impl Reloads {
+    /// The first generation of these apps takes the requests.
+    pub(super) fn new(source: Source, config: &ServeConfig) -> Self {
+        let active = config.apps().map(|(id, _)| (id, GroupId::first(id).generation)).collect();
+        let results = mpsc::channel(1);
+        Self { source, generation: 1, active, results, looking: false, prepared: None }
+    }
+
+    /// Which generation of this app takes its requests.
+    pub(super) fn active(&self, app: AppId) -> u64 {
+        self.active.get(&app).copied().unwrap_or(self.generation)
+    }
+
+    /// Begins to read and to look; the result comes from [`Reloads::found`].
+    pub(super) fn begin(&mut self, before: &ServeConfig) {
+        self.generation += 1;
+        self.looking = true;
+        let (source, results) = (Arc::clone(&self.source), self.results.0.clone());
+        let (before, generation) = (before.clone(), self.generation);
+        tokio::spawn(async move {
+            // It has room for the one that is awaited.
+            let _ = results.send(find(&source, generation, &before).await).await;
+        });
+    }
+
+    /// Whether interpreters are being looked for.
+    pub(super) const fn is_looking(&self) -> bool {
+        self.looking
+    }
+
+    /// Waits for what [`Reloads::begin`] has found.
+    pub(super) async fn found(&mut self) -> anyhow::Result<Found> {
+        match self.results.1.recv().await {
+            Some(found) => {
+                self.looking = false;
+                found
+            }
+            // We hold a sender.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What was found shall hold once it has started.
+    pub(super) fn prepare(&mut self, config: ServeConfig, listeners: Listeners) {
+        self.prepared = Some(Prepared { config, listeners });
+    }
+
+    /// It has started: it holds.
+    pub(super) fn take(&mut self) -> Option<Prepared> {
+        let prepared = self.prepared.take()?;
+        self.active = prepared.config.apps().map(|(id, _)| (id, self.generation)).collect();
+        Some(prepared)
+    }
+
+    /// It is not wanted.
+    pub(super) fn forget(&mut self) {
+        self.prepared = None;
+    }
+}
+
+/// What is decided over, when this is to take the place of what was `before`.
+pub(super) fn reload_plan(
+    config: &ServeConfig,
+    programs: &BTreeMap<GroupId, Program>,
+    before: &ServeConfig,
+) -> ReloadPlan {
+    let groups = programs.iter().map(|(id, program)| (*id, plan(&program.app))).collect();
+    let removed = before.apps().map(|(id, _)| id).filter(|id| config.app(*id).is_none()).collect();
+    ReloadPlan { groups, removed, patience: PATIENCE }
+}
+
+/// The apps that were not there `before`.
+pub(super) fn added(config: &ServeConfig, before: &ServeConfig) -> Vec<(AppId, GatewayApp)> {
+    let new = config.apps().filter(|(id, _)| before.app(*id).is_none());
+    new.map(|(id, app)| (id, app.gateway(0))).collect()
+}
+
+async fn find(source: &Source, generation: u64, before: &ServeConfig) -> anyhow::Result<Found> {
+    let config = source().context("the configuration can't be used")?.renumbered(before);
+    if config.is_solo() != before.is_solo() {
+        bail!("solo mode can't be switched on or off while flupd runs; stop it and start it again");
+    }
+    let programs = programs(&config, generation).await?;
+    Ok((config, programs))
+}
