@@ -1,6 +1,7 @@
 //! The example files that are for one job, each in front of a real flupd. Those
 //! for a whole site are booted by the cases of `servers/`.
 
+mod apache;
 mod django;
 mod flup;
 mod folders;

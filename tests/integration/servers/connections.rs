@@ -1,13 +1,15 @@
 //! How many connections a web server holds to flupd.
 
 use std::fs;
+use std::io::Read;
 use std::thread;
 
 use crate::harness::ability::Ability;
 use crate::harness::front::Front;
+use crate::harness::http::Request;
 use crate::harness::wait;
 
-on_servers! { core: kept_connections; routed: multiplexed; }
+on_servers! { core: kept_connections; routed: multiplexed, one_gives_up_beside_another; }
 
 /// Whether connections stay when nothing is going on.
 fn kept_connections(front: Front) {
@@ -53,4 +55,24 @@ fn multiplexed(front: Front) {
             assert_eq!(client.join().unwrap(), "held\n");
         }
     });
+}
+
+/// A client hangs up (ABORT_REQUEST behind HAProxy, on a connection that both may
+/// share), and the answer of another goes on.
+fn one_gives_up_beside_another(front: Front) {
+    let site = front.serve("waiting.py");
+    let (gate, closed) = (site.flupd.file("gate"), site.flupd.file("closed"));
+    let request = Request::get(&format!("/stream?gate={}", gate.display()));
+    let mut stays = request.open(site.web.address()).unwrap();
+    assert_eq!(stays.line().unwrap(), "first\n");
+
+    let request = Request::get(&format!("/endless?closed={}", closed.display()));
+    let mut leaves = request.open(site.web.address()).unwrap();
+    leaves.read_exact(&mut [0; 100_000]).unwrap();
+    leaves.hang_up();
+    wait::until_exists(&closed);
+
+    fs::write(gate, "").unwrap();
+    assert_eq!(stays.line().unwrap(), "second\n");
+    assert_eq!(stays.line().unwrap(), "", "the end");
 }
