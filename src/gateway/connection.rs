@@ -68,6 +68,8 @@ pub(super) struct Connection {
     shared: Rc<Shared>,
     peer: String,
     open: Vec<Open>,
+    /// Whose answer is looked at next.
+    turn: usize,
     /// An answer has a new part.
     wake: Rc<Wake>,
     /// The peer sends no more; it may still read.
@@ -100,6 +102,7 @@ impl Connection {
             shared,
             peer,
             open: Vec::new(),
+            turn: 0,
             wake,
             input_ended: false,
             closing: false,
@@ -271,23 +274,26 @@ impl Connection {
         self.closing |= !open.keep;
     }
 
-    /// Takes from each open answer in turn, as long as there is room.
+    /// Takes from each open answer in turn, as long as there is room. It goes on
+    /// where it stopped: what an answer without end leaves of a slow peer's
+    /// attention is for the others.
     fn collect(&mut self) -> io::Result<()> {
-        let mut moved = true;
-        while moved {
-            moved = false;
-            let mut at = 0;
-            while let Some(Open { id, stage, .. }) = self.open.get(at) {
-                let relayed = match stage {
-                    Stage::Answering(exchange) => self.line.borrow_mut().relay(*id, exchange)?,
-                    Stage::Begun | Stage::Receiving(..) => Relayed::Nothing,
-                };
-                moved |= relayed != Relayed::Nothing;
-                match relayed {
-                    Relayed::Nothing | Relayed::Part => at += 1,
-                    Relayed::Whole => self.finish(at, true),
-                    Relayed::Cut => self.finish(at, false),
-                }
+        let mut without_news = 0;
+        while without_news < self.open.len() {
+            let at = self.turn % self.open.len();
+            let Some(Open { id, stage, .. }) = self.open.get(at) else { break };
+            let relayed = match stage {
+                Stage::Answering(exchange) => self.line.borrow_mut().relay(*id, exchange)?,
+                Stage::Begun | Stage::Receiving(..) => Relayed::Nothing,
+            };
+            without_news = if relayed == Relayed::Nothing { without_news + 1 } else { 0 };
+            // The one behind an answer that has ended comes to stand in its place.
+            self.turn =
+                if matches!(relayed, Relayed::Nothing | Relayed::Part) { at + 1 } else { at };
+            match relayed {
+                Relayed::Nothing | Relayed::Part => {}
+                Relayed::Whole => self.finish(at, true),
+                Relayed::Cut => self.finish(at, false),
             }
         }
         Ok(())

@@ -23,6 +23,7 @@ mod limits;
 mod listeners;
 mod log_files;
 mod logs;
+mod multiplexing;
 mod output;
 mod preload;
 mod privileges;

@@ -11,8 +11,8 @@ on_servers! {
     all: an_app_that_streams_is_told;
 }
 
-/// lighttpd does not tell of a client that has gone before it has something to
-/// write to it.
+/// Others do not tell of a client that has gone before they have something to write
+/// to it.
 mod behind_nginx {
     mod an_app_that_asks_is_told {
         on_servers!(@test an_app_that_asks_is_told: NginxFastcgi nginx_fastcgi,
