@@ -185,9 +185,20 @@ impl WebServer {
         self.address
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
     /// Sends it a signal that ends it, and waits for its end.
     pub fn stop(&mut self, signal: Signal) {
         self.process.signal(signal);
+        self.process.wait();
+    }
+
+    /// Kills all processes of its group, which it has for itself.
+    pub fn kill_all(&mut self) {
+        rustix::process::kill_process_group(self.process.pid(), Signal::KILL).unwrap();
         self.process.wait();
     }
 

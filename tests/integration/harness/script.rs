@@ -90,10 +90,10 @@ impl Script {
         path
     }
 
-    /// The processes of the script that run, whoever has started them: they have
-    /// its place on their PATH.
+    /// The processes of the script that run, whoever has started them: their
+    /// environment names its directory, in PATH or elsewhere.
     pub fn processes(&self) -> Vec<i32> {
-        let bin = self.bin().into_os_string().into_string().unwrap();
+        let dir = self.dir().to_str().unwrap();
         let read = |pid: &i32, file: &str| {
             let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
@@ -101,7 +101,7 @@ impl Script {
         let mut found: Vec<i32> = fs::read_dir("/proc")
             .unwrap()
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter(|pid| read(pid, "environ").contains(&bin))
+            .filter(|pid| read(pid, "environ").contains(dir))
             .filter(|pid| {
                 let name = read(pid, "comm");
                 ["flupd", "python", "env"].iter().any(|ours| name.starts_with(ours))

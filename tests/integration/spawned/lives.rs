@@ -69,8 +69,8 @@ fn held(site: &Site) -> (thread::JoinHandle<String>, impl FnOnce()) {
 /// As mod_fcgid does it: SIGTERM, and SIGKILL three seconds later.
 fn sigterm_finishes_what_runs(way: Way) {
     let site = way.serve();
-    let before = site.script.processes();
     let (client, open) = held(&site);
+    let before = site.script.processes();
     for pid in &before {
         let pid = rustix::process::Pid::from_raw(*pid).unwrap();
         let _ = kill_process(pid, Signal::TERM);
@@ -85,7 +85,7 @@ fn sigterm_finishes_what_runs(way: Way) {
 fn a_stop_leaves_nobody_behind(way: Way) {
     let mut site = way.serve();
     site.pid();
-    assert!(!site.script.processes().is_empty());
+    assert!(way.is_cgi() || !site.script.processes().is_empty());
     site.stop(Signal::TERM);
     site.script.wait_until_gone();
 }

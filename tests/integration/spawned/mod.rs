@@ -4,6 +4,7 @@
 mod way;
 
 mod by_hand;
+mod fcgid;
 mod frameworks;
 mod lives;
 mod requests;

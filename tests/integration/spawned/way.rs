@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,7 +14,7 @@ use crate::harness::front::WebServer;
 use crate::harness::http::{Request, Response};
 use crate::harness::process::{self, Process};
 use crate::harness::script::Script;
-use crate::harness::{lighttpd, nginx, wait};
+use crate::harness::{apache, lighttpd, nginx, wait};
 
 /// Who starts the script, and how it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,16 @@ pub enum Way {
     LighttpdWorkers,
     /// The same over SCGI, with forked workers.
     LighttpdPreload,
+    /// lighttpd, a process a request.
+    LighttpdCgi,
+    /// Apache with mod_fcgid.
+    Fcgid,
+    /// The same with a wrapper.
+    FcgidWrapper,
+    /// Apache, a process a request, started by a daemon of mod_cgid.
+    ApacheCgid,
+    /// The same by mod_cgi in a child of mpm_prefork.
+    ApacheCgi,
     /// spawn-fcgi: two processes on one socket, of which nobody takes care.
     SpawnFcgi,
     /// multiwatch: two processes on one socket, which are replaced.
@@ -36,10 +47,10 @@ impl Way {
     /// The options in the script.
     pub fn options(self) -> &'static str {
         match self {
-            Self::LighttpdFastcgi | Self::SpawnFcgi | Self::Multiwatch => "",
             Self::LighttpdScgi => "--scgi fd:0",
             Self::LighttpdWorkers => "--workers 2 --threads 2",
             Self::LighttpdPreload => "--scgi fd:0 --workers 2 --threads 1 --preload",
+            _ => "",
         }
     }
 
@@ -48,13 +59,28 @@ impl Way {
         self != Self::SpawnFcgi
     }
 
+    /// Whether each request has a process of its own.
+    pub fn is_cgi(self) -> bool {
+        matches!(self, Self::LighttpdCgi | Self::ApacheCgid | Self::ApacheCgi)
+    }
+
     /// Serves all the test apps at once.
     pub fn serve(self) -> Site {
+        self.start(self.every())
+    }
+
+    /// The same with mod_fcgid's example changed.
+    pub fn serve_with(self, change: impl FnOnce(Example) -> Example) -> Site {
+        assert_eq!(self, Self::Fcgid);
+        apache_with(self.every(), "apache-examples/mod_fcgid.conf", change)
+    }
+
+    fn every(self) -> Script {
         let script = Script::of("every.py", self.options());
         for app in ["answers.py", "echo.py", "waiting.py", "wrong.py"] {
             script.add(&crate::harness::source("tests/apps").join(app));
         }
-        self.start(script)
+        script
     }
 
     /// Starts this script; what it needs to be served in this way is in it.
@@ -64,6 +90,11 @@ impl Way {
             Self::LighttpdScgi => lighttpd(script, "lighttpd-examples/spawn-scgi.conf", 2),
             Self::LighttpdWorkers => lighttpd(script, "lighttpd-examples/spawn-fastcgi.conf", 1),
             Self::LighttpdPreload => lighttpd(script, "lighttpd-examples/spawn-scgi.conf", 1),
+            Self::LighttpdCgi => lighttpd(script, "lighttpd-examples/cgi.conf", 0),
+            Self::Fcgid => apache(script, "apache-examples/mod_fcgid.conf", ""),
+            Self::FcgidWrapper => apache(script, "apache-examples/mod_fcgid-wrapper.conf", ""),
+            Self::ApacheCgid => apache(script, "apache-examples/cgi.conf", ""),
+            Self::ApacheCgi => apache(script, "apache-examples/cgi.conf", "cgi mpm_prefork"),
             Self::SpawnFcgi => spawn_fcgi(script),
             Self::Multiwatch => multiwatch(script),
         }
@@ -80,6 +111,7 @@ pub struct Site {
 
 enum Starter {
     WebServer,
+    Apache,
     Process(Process),
     /// It has gone; the ids of what it has left.
     Gone(Vec<Pid>),
@@ -105,7 +137,7 @@ impl Site {
     pub fn log(&self) -> String {
         let own = match &self.starter {
             Starter::Process(process) => process.log(),
-            Starter::WebServer | Starter::Gone(_) => String::new(),
+            Starter::WebServer | Starter::Apache | Starter::Gone(_) => String::new(),
         };
         process::read(&self.script.file("app.log")) + &own + &self.web.error_log()
     }
@@ -119,7 +151,9 @@ impl Site {
     /// nobody takes care of them, and waits for the end of what it was sent to.
     pub fn stop(&mut self, signal: Signal) {
         match &mut self.starter {
-            Starter::WebServer => self.web.stop(signal),
+            // Apache's children go on without it: all of them are the web server.
+            Starter::Apache if signal == Signal::KILL => self.web.kill_all(),
+            Starter::WebServer | Starter::Apache => self.web.stop(signal),
             Starter::Process(process) => {
                 process.signal(signal);
                 process.wait();
@@ -151,12 +185,36 @@ fn lighttpd(script: Script, name: &str, processes: usize) -> Site {
     let path = |name| script.file(name).into_os_string().into_string().unwrap();
     let example = Example::open(name)
         .site(script.dir())
-        .replace("/run/lighttpd/mysite.sock", &path("app.sock"))
         .uncomment("server.breakagelog")
-        .replace("/var/log/lighttpd/app.log", &path("app.log"))
-        .replace("\"max-procs\" => 4", &format!("\"max-procs\" => {processes}"));
+        .replace("/var/log/lighttpd/app.log", &path("app.log"));
+    let example = match processes {
+        0 => example.replace("/usr/local/bin", &path("bin")),
+        _ => example
+            .replace("/run/lighttpd/mysite.sock", &path("app.sock"))
+            .replace("\"max-procs\" => 4", &format!("\"max-procs\" => {processes}")),
+    };
     let web = lighttpd::start_with(&example, |command| prepare(command, &script));
     Site { web, starter: Starter::WebServer, script }
+}
+
+/// `module`: another one than mod_cgid.
+fn apache(script: Script, name: &str, module: &str) -> Site {
+    apache_with(script, name, |example| match module {
+        "" => example,
+        module => example.replace("a2enmod cgid", &format!("a2enmod {module}")),
+    })
+}
+
+fn apache_with(script: Script, name: &str, change: impl FnOnce(Example) -> Example) -> Site {
+    // Apache's user makes files there: its tests tell by them how far they are.
+    fs::set_permissions(script.dir(), fs::Permissions::from_mode(0o777)).unwrap();
+    let example = Example::open(name).site(script.dir());
+    let example = match name.contains("wrapper") {
+        true => example.replace("/usr/local/bin", script.file("bin").to_str().unwrap()),
+        false => example,
+    };
+    let web = apache::start_with(&change(example), |command| prepare(command, &script));
+    Site { web, starter: Starter::Apache, script }
 }
 
 fn prepare(command: &mut Command, script: &Script) {
@@ -190,7 +248,7 @@ fn multiwatch(script: Script) -> Site {
     command.stdin(OwnedFd::from(listener));
     let log = script.file("multiwatch.log");
     let process = Process::start("multiwatch", &mut command, log);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    let mode = fs::Permissions::from_mode(0o666);
     fs::set_permissions(&socket, mode).unwrap();
     Site { web: nginx(&socket), starter: Starter::Process(process), script }
 }
@@ -202,6 +260,8 @@ macro_rules! in_ways {
             $(mod $case {
                 in_ways!(@test $case: LighttpdFastcgi lighttpd_fastcgi, LighttpdScgi lighttpd_scgi,
                     LighttpdWorkers lighttpd_workers, LighttpdPreload lighttpd_preload,
+                    LighttpdCgi lighttpd_cgi, Fcgid fcgid, FcgidWrapper fcgid_wrapper,
+                    ApacheCgid apache_cgid, ApacheCgi apache_cgi,
                     SpawnFcgi spawn_fcgi, Multiwatch multiwatch);
             })+
         }
