@@ -2,7 +2,7 @@
 //! user's own interpreter imports as it imports a worker.
 //!
 //! All of it runs on the interpreter's main thread: the gateway detached from
-//! Python, the app attached. [`alone`] is the process that a web server starts,
+//! Python, the app attached. `alone` is the process that a web server starts,
 //! which has no supervisor.
 
 mod alone;
