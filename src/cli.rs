@@ -70,6 +70,9 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// Run a script that a web server has started, as `flupd SCRIPT` does
     Run(Box<RunArgs>),
+    /// Say whether `serve` with the same arguments could start, import each app, and write the
+    /// configuration with all its defaults
+    Check(Box<ServeArgs>),
     /// Send one request to a FastCGI or SCGI server, as a web server would
     Request(RequestArgs),
     /// The process between web server and workers; started by `serve`

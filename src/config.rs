@@ -10,6 +10,7 @@ mod gateway;
 mod logs;
 mod mistake;
 mod privileges;
+mod resolved;
 mod role;
 mod source;
 pub mod values;

@@ -30,6 +30,7 @@ pub fn main() -> ExitCode {
     match Cli::read(&words).unwrap_or_else(|error| error.exit()).command {
         Command::Serve(args) => commands::serve::run(*args),
         Command::Run(args) => commands::run::run(&args, words),
+        Command::Check(args) => commands::check::run(*args),
         Command::Request(args) => commands::request::run(&args),
         Command::Gateway => commands::gateway::run(),
     }

@@ -1,5 +1,6 @@
 //! What flupd can be told to do.
 
+pub mod check;
 pub mod gateway;
 pub mod request;
 pub mod run;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 pub use self::app::{QUEUE, THREADS, WORKERS};
+pub(super) use self::listen::DEFAULT_MODE;
 
 pub(super) use self::privileges::Power;
 use super::mistake::Mistake;
@@ -28,7 +29,7 @@ pub(super) const MAX_LISTENERS: usize = 64;
 /// How long the gateway's part can be, in bytes: it travels in one message, too.
 const MAX_GATEWAY: usize = 64 * 1024;
 /// Time for running requests after SIGTERM if nothing is said.
-const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+pub(super) const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
 impl ServeConfig {
     /// What the command line asks for, or the file that it names.

@@ -19,6 +19,7 @@ mod program;
 mod reload;
 mod signals;
 pub(crate) mod spawn;
+pub(crate) mod trial;
 mod unix_socket;
 mod zygote;
 

@@ -13,6 +13,7 @@ mod harness;
 mod admission;
 mod app_loading;
 mod cancelled;
+mod check_command;
 mod configuration;
 mod crashes;
 mod examples;

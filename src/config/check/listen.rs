@@ -15,7 +15,7 @@ use crate::config::{AppConfig, AppId, Listen, Protocol, Role, SocketConfig, file
 /// Where to listen if nothing is said.
 const DEFAULT_SOCKET: &str = "./flupd.sock";
 /// The mode of unix sockets if nothing is said.
-const DEFAULT_MODE: u32 = 0o660;
+pub(in crate::config) const DEFAULT_MODE: u32 = 0o660;
 
 impl Check<'_> {
     /// All listeners.

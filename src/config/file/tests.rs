@@ -1,8 +1,12 @@
 //! What a file says, and every mistake that it can have.
 
+use std::collections::BTreeMap;
+
 use super::super::ServeConfig;
 use super::super::check::{Check, Power};
 use super::*;
+use crate::config::resolved::DEFAULT;
+use crate::config::written::{WrittenApp, WrittenListen};
 use crate::config::{Allow, AppId, Protocol, Role};
 use crate::observe::log::{LogFormat, LogLevel};
 use crate::observe::sink::Target;
@@ -37,12 +41,8 @@ impl Room {
 
 const SHOP: &str = "[apps.shop]\napp = \"shop.wsgi\"\n";
 
-#[test]
-fn every_key_is_read() {
-    let room = Room::new();
-    let config = room
-        .read(
-            r#"
+/// A file with every key.
+const EVERYTHING: &str = r#"
             graceful-timeout = 5
             read-timeout = 1.5
             write-timeout = "2"
@@ -83,9 +83,12 @@ fn every_key_is_read() {
 
             [apps.blog]
             app = "blog:app"
-            "#,
-        )
-        .unwrap();
+            "#;
+
+#[test]
+fn every_key_is_read() {
+    let room = Room::new();
+    let config = room.read(EVERYTHING).unwrap();
     let here = room.0.path();
     assert_eq!(config.graceful_timeout.as_secs(), 5);
     assert_eq!(config.timeouts.read.as_millis(), 1500);
@@ -273,6 +276,63 @@ fn root_has_to_say_who_runs_an_app() {
     );
 }
 
+/// What `flupd check` prints means the same as what it has read.
+#[test]
+fn a_resolved_configuration_can_be_read_again() {
+    let room = Room::new();
+    let rights = "user = \"root\"\ngroup = \"0\"\numask = \"027\"\nrlimit-nofile = 256\n\
+                  rlimit-core = 0\nrlimit-as = \"unlimited\"\nno-new-privs = true\n";
+    let all = EVERYTHING.replace("[apps.blog]", &format!("{rights}\n[apps.blog]\nuser = \"0\"\n"));
+    let all = format!("gateway-user = \"root\"\ngateway-group = \"0\"\n{all}");
+    for (text, power) in [(SHOP, Power::Ordinary), (&all, Power::Root)] {
+        let config = room.read_as(text, power).unwrap();
+        let resolved = config.resolved(&BTreeMap::new());
+        let again = room.read_as(&resolved, power).unwrap();
+        assert_eq!(
+            again.resolved(&BTreeMap::new()).replace(DEFAULT, ""),
+            resolved.replace(DEFAULT, "")
+        );
+        let plain = |mut config: ServeConfig| {
+            // Now all is given.
+            config.apps.values_mut().for_each(|app| app.defaults.clear());
+            config.listeners.iter_mut().for_each(|listen| listen.default = false);
+            format!("{config:#?}")
+        };
+        assert_eq!(plain(config), plain(again), "{resolved}");
+    }
+    // Nothing is forgotten.
+    let text = room.read_as(&all, Power::Root).unwrap().resolved(&BTreeMap::new());
+    let every = [keys::<Written>(), keys::<WrittenListen>(), keys::<WrittenApp>()].concat();
+    for key in every.iter().filter(|key| *key != "listen" && *key != "apps") {
+        assert!(
+            text.contains(&format!("\n{key} = ")) || text.starts_with(key.as_str()),
+            "{key}\n{text}"
+        );
+    }
+}
+
+/// A default in the documents that is a value is the one that holds.
+#[test]
+fn the_documented_defaults_are_the_real_ones() {
+    let room = Room::new();
+    let text = format!("[[listen]]\nfastcgi = \"unix:a.sock\"\n{SHOP}");
+    let resolved = room.read(&text).unwrap().resolved(&BTreeMap::new());
+    let mut compared = 0;
+    for line in include_str!("../../../docs/configuration.md").lines() {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let (Some(key), Some(default)) = (cells.next(), cells.next()) else { continue };
+        let code = |cell: &str| {
+            let inside = cell.strip_prefix('`')?.strip_suffix('`')?;
+            (!inside.contains('`')).then(|| inside.to_owned())
+        };
+        let (Some(key), Some(default)) = (code(key), code(default)) else { continue };
+        let expected = format!("{key} = {default}{DEFAULT}");
+        assert!(resolved.lines().any(|line| line == expected), "{expected}\n{resolved}");
+        compared += 1;
+    }
+    assert!(compared > 12, "{compared}");
+}
+
 /// The keys that a section can have, as serde has them.
 fn keys<T: serde::de::DeserializeOwned>() -> Vec<String> {
     let error = toml::from_str::<T>("\"?\" = 0").err().unwrap();
@@ -295,8 +355,8 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     }
     let sections = [
         ("For all", keys::<Written>()),
-        ("Listeners: `[[listen]]`", keys::<crate::config::written::WrittenListen>()),
-        ("Apps: `[apps.NAME]`", keys::<crate::config::written::WrittenApp>()),
+        ("Listeners: `[[listen]]`", keys::<WrittenListen>()),
+        ("Apps: `[apps.NAME]`", keys::<WrittenApp>()),
     ];
     for (title, mut keys) in sections {
         let mut told = documented.remove(title).unwrap_or_default();
