@@ -164,3 +164,57 @@ impl AsFd for Stream {
         self.socket.get_ref().as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    const INPUT: u32 = 0x1;
+    const ROOM: u32 = 0x4;
+
+    /// What the kernel watches all descriptors of this process for, by descriptor.
+    fn watched() -> Vec<(i32, u32)> {
+        let mut found = Vec::new();
+        for file in std::fs::read_dir("/proc/self/fdinfo").unwrap().flatten() {
+            let text = std::fs::read_to_string(file.path()).unwrap_or_default();
+            for line in text.lines().filter(|line| line.starts_with("tfd:")) {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let events = u32::from_str_radix(words[3], 16).unwrap();
+                found.push((words[1].parse().unwrap(), events));
+            }
+        }
+        found
+    }
+
+    fn is_watched_for(fd: i32, news: u32) -> bool {
+        watched().iter().any(|&(watched, events)| watched == fd && events & news != 0)
+    }
+
+    /// A socket has room again each time that its peer has read an answer: the
+    /// gateway would be woken once a request for nothing.
+    #[tokio::test(flavor = "current_thread")]
+    async fn room_is_only_watched_for_while_there_is_none() {
+        let (ours, mut peer) = UnixStream::pair().unwrap();
+        let stream = Stream::new(ours.into()).unwrap();
+        let fd = stream.as_fd().as_raw_fd();
+        assert!(is_watched_for(fd, INPUT) && !is_watched_for(fd, ROOM));
+
+        while stream.try_write(&[7; 64 * 1024]).unwrap() > 0 {}
+        let full = poll_fn(|context| Poll::Ready(stream.poll_writable(context).is_pending()));
+        assert!(full.await);
+        let other = stream.full.borrow().as_ref().unwrap().as_raw_fd();
+        assert!(is_watched_for(other, ROOM) && !is_watched_for(fd, ROOM));
+
+        peer.set_nonblocking(true).unwrap();
+        while peer.read(&mut [0; 64 * 1024]).is_ok() {}
+        poll_fn(|context| stream.poll_writable(context)).await.unwrap();
+        assert!(stream.try_write(b"more").unwrap() > 0);
+        stream.rest();
+        assert!(stream.full.borrow().is_none() && is_watched_for(fd, INPUT));
+    }
+}

@@ -1,6 +1,8 @@
 //! Which Python runs the app: found, asked who it is, and refused with a reason
 //! if it can't do.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -24,18 +26,21 @@ pub(crate) const BOOTSTRAP: &str = include_str!("../../worker/src/bootstrap.py")
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Asks the interpreter who it is. Valid in Python 2 as well, so that an old one
-/// gets the right error; the current directory is taken off the path before
-/// anything is imported.
+/// gets the right error. It imports nothing: `json`, `platform` and `sysconfig`
+/// would take longer than the start of Python itself. A path may be any bytes, so
+/// it is told in hexadecimal.
 const QUESTION: &str = r#"
 import sys
-sys.path = [entry for entry in sys.path if entry]
-import json, platform, sysconfig
-print(json.dumps({
-    "executable": sys.executable,
-    "version": list(sys.version_info[:3]),
-    "implementation": platform.python_implementation(),
-    "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-}))
+kind = getattr(getattr(sys, "implementation", None), "name", "cpython")
+path = sys.executable or ""
+if bytes is not str:
+    path = path.encode(sys.getfilesystemencoding(), "surrogateescape")
+print('{"executable": "%s", "version": [%d, %d, %d], "implementation": "%s", "free_threaded": %s}' % (
+    ("".join("%02x" % byte for byte in bytearray(path)),)
+    + tuple(sys.version_info[:3])
+    + ({"cpython": "CPython", "pypy": "PyPy"}.get(kind, kind),)
+    + ("true" if "t" in getattr(sys, "abiflags", "") else "false",)
+))
 "#;
 
 /// An interpreter that can run workers.
@@ -124,7 +129,8 @@ pub(crate) fn choose(asked: Option<&Path>) -> Result<PathBuf, InterpreterError> 
 /// What an interpreter says of itself.
 #[derive(Debug, Deserialize)]
 struct Answer {
-    executable: Option<PathBuf>,
+    /// In hexadecimal; empty if it does not know.
+    executable: String,
     version: (u32, u32, u32),
     implementation: String,
     free_threaded: bool,
@@ -198,8 +204,16 @@ fn judge(path: &Path, answer: Answer) -> Result<Interpreter, InterpreterError> {
         return Err(InterpreterError::FreeThreaded(path));
     }
     // A shim, such as pyenv's, is a script that starts the real one.
-    let executable = answer.executable.filter(|path| path.is_absolute()).unwrap_or(path);
+    let executable =
+        bytes(&answer.executable).map(|bytes| PathBuf::from(OsString::from_vec(bytes)));
+    let executable = executable.filter(|path| path.is_absolute()).unwrap_or(path);
     Ok(Interpreter { executable, version })
+}
+
+/// The bytes that are written in hexadecimal.
+fn bytes(hexadecimal: &str) -> Option<Vec<u8>> {
+    let pairs = hexadecimal.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 #[cfg(test)]
@@ -227,7 +241,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let say = |version: &str, kind: &str, free: bool| {
             format!(
-                r#"echo '{{"executable": null, "version": [{version}], "implementation": "{kind}", "free_threaded": {free}}}'"#
+                r#"echo '{{"executable": "", "version": [{version}], "implementation": "{kind}", "free_threaded": {free}}}'"#
             )
         };
         let table = [
@@ -269,11 +283,12 @@ mod tests {
         let Some(python) = on_path("python3") else { return };
         let real = ask(&python, &Privileges::default(), PATIENCE).await.unwrap();
         let room = tempfile::tempdir().unwrap();
-        std::fs::create_dir(room.path().join("bin")).unwrap();
-        symlink(&real.executable, room.path().join("bin/python")).unwrap();
-        std::fs::write(room.path().join("pyvenv.cfg"), "home = /usr/bin\n").unwrap();
-        let inside = Interpreter::find(Some(room.path()), &Privileges::default()).await.unwrap();
-        assert_eq!(inside.executable, room.path().join("bin/python"));
+        let venv = room.path().join(OsString::from_vec(b"v\xe4nv \"".to_vec()));
+        std::fs::create_dir_all(venv.join("bin")).unwrap();
+        symlink(&real.executable, venv.join("bin/python")).unwrap();
+        std::fs::write(venv.join("pyvenv.cfg"), "home = /usr/bin\n").unwrap();
+        let inside = Interpreter::find(Some(&venv), &Privileges::default()).await.unwrap();
+        assert_eq!(inside.executable, venv.join("bin/python"));
         assert_eq!(inside.version, real.version);
     }
 

@@ -35,4 +35,5 @@ mod request_command;
 mod roles;
 mod servers;
 mod shutdown;
+mod solo;
 mod spawned;

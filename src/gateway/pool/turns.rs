@@ -11,6 +11,7 @@ use super::Pool;
 use crate::gateway::exchange::{Exchange, Pumped};
 use crate::gateway::park;
 use crate::gateway::seat::Seat;
+use crate::gateway::solo;
 
 /// After so many changes the wake-ups go out although the gateway is busy.
 const BATCH: u32 = 32;
@@ -89,7 +90,9 @@ impl Pool {
             self.scan();
         }
         self.wake();
-        let waits = |seat: &Rc<Seat>| seat.depth() > 1 || seat.blocked.get();
+        // What is staged on this very thread is run before the sleep.
+        let behind = !solo::is_here();
+        let waits = |seat: &Rc<Seat>| behind && seat.depth() > 1 || seat.blocked.get();
         if self.workers.borrow().values().any(|w| w.seats.iter().any(waits)) {
             self.pulse.notify_one();
         }

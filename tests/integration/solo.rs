@@ -1,0 +1,176 @@
+//! Solo mode, where it differs from workers behind a gateway: what ends the app
+//! ends its connections, and signals come while the app is at work. What it has
+//! in common with them, the cases in `servers` see.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::fcgi::{self, Answer, KEEP_CONN};
+use crate::harness::flupd::{Flupd, Serve};
+use crate::harness::{app, wait};
+
+fn serve(file: &str) -> Serve {
+    Serve::app(&app(file)).args(["--solo"])
+}
+
+/// Asks on a connection that stays open; `None` if it is closed instead.
+fn ask(stream: &mut UnixStream, method: &str, target: &str) -> Option<Answer> {
+    stream.write_all(&fcgi::request(1, KEEP_CONN, method, target, b"")).ok()?;
+    Answer::read(stream, 1).ok().filter(|answer| answer.end.is_some())
+}
+
+/// The process that serves this connection.
+fn pid(stream: &mut UnixStream) -> i32 {
+    ask(stream, "GET", "/pid").unwrap().body().parse().unwrap()
+}
+
+/// Waits for a process that answers, other than this one.
+fn expect_another(flupd: &Flupd, before: i32) {
+    wait::until("another process answers", || {
+        let Ok(mut stream) = UnixStream::connect(flupd.socket()) else { return false };
+        stream.set_read_timeout(Some(wait::DEADLINE)).unwrap();
+        ask(&mut stream, "GET", "/pid").is_some_and(|answer| answer.body() != before.to_string())
+    });
+}
+
+fn is_closed(stream: &mut UnixStream) -> bool {
+    // A reset is an end as well.
+    stream.read(&mut [0; 8]).unwrap_or(0) == 0
+}
+
+/// A crash is nobody else's: the connections of its process end, nothing is done
+/// twice, and the log tells the cause.
+#[test]
+fn a_crash_ends_the_connections_of_its_process_only() {
+    for (crash, cause) in [("/segfault", "SIGSEGV"), ("/os-exit", "7")] {
+        let flupd = serve("wrong.py").on_fastcgi();
+        let (mut crashes, mut idle) = (flupd.connect(), flupd.connect());
+        let before = pid(&mut crashes);
+        assert_eq!(pid(&mut idle), before);
+        // A GET, which behind a gateway would be repeated.
+        assert!(ask(&mut crashes, "GET", crash).is_none(), "{crash}");
+        assert!(is_closed(&mut idle), "{crash}");
+        expect_another(&flupd, before);
+        let log = flupd.log();
+        let died: Vec<_> = log.lines().filter(|line| line.contains("worker died")).collect();
+        assert!(matches!(died[..], [one] if one.contains(cause)), "{crash}:\n{log}");
+    }
+}
+
+#[test]
+fn a_crash_leaves_the_other_processes_alone() {
+    let flupd = serve("wrong.py").args(["--workers", "2"]).on_fastcgi();
+    let mut first = flupd.connect();
+    let before = pid(&mut first);
+    let mut other = None;
+    // The kernel gives a connection to whichever process accepts it.
+    wait::until("both processes have a connection", || {
+        let mut streams: Vec<_> = (0..8).map(|_| flupd.connect()).collect();
+        other = streams.iter_mut().position(|s| pid(s) != before).map(|at| streams.remove(at));
+        other.is_some()
+    });
+    let mut other = other.unwrap();
+    let survivor = pid(&mut other);
+    assert!(ask(&mut first, "POST", "/segfault").is_none());
+    assert_eq!(pid(&mut other), survivor);
+}
+
+/// The request that calls it and those behind it are answered 502, and none of
+/// them is begun by the process that leaves.
+#[test]
+fn sys_exit_answers_what_waits() {
+    let flupd = serve("wrong.py").on_fastcgi();
+    let mut stream = flupd.connect();
+    let before = pid(&mut stream);
+    let exit = fcgi::request(1, KEEP_CONN, "GET", "/sys-exit", b"");
+    let behind = fcgi::request(2, KEEP_CONN, "GET", "/pid", b"");
+    stream.write_all(&[exit, behind].concat()).unwrap();
+    let mut answers = [Answer::default(), Answer::default()];
+    while let Some(record) = fcgi::next(&mut stream).unwrap() {
+        answers[usize::from(record.id) - 1].take(record);
+    }
+    for answer in answers {
+        assert!(answer.text().starts_with("Status: 502"), "{}", answer.text());
+    }
+    flupd.wait_for_log("sys.exit(3)");
+    expect_another(&flupd, before);
+}
+
+/// What is raised through the app is a failure of that request, not of its
+/// process.
+#[test]
+fn an_interrupt_that_the_app_raises_is_an_exception() {
+    let flupd = serve("wrong.py").on_fastcgi();
+    let mut stream = flupd.connect();
+    let before = pid(&mut stream);
+    let answer = ask(&mut stream, "GET", "/keyboard-interrupt").unwrap();
+    assert!(answer.text().starts_with("Status: 500"), "{}", answer.text());
+    flupd.wait_for_log("KeyboardInterrupt");
+    assert_eq!(pid(&mut stream), before);
+}
+
+/// A request is inside the app when this returns; it ends when the gate appears.
+fn held(flupd: &Flupd) -> (UnixStream, std::path::PathBuf) {
+    let (started, gate) = (flupd.file("started"), flupd.file("gate"));
+    let target = format!("/hold?started={}&gate={}", started.display(), gate.display());
+    let mut stream = flupd.connect();
+    stream.write_all(&fcgi::request(1, KEEP_CONN, "GET", &target, b"")).unwrap();
+    wait::until_exists(&started);
+    (stream, gate)
+}
+
+/// While the app works its process hears nothing: the stop waits for the answer.
+#[test]
+fn sigterm_lets_the_running_request_end() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut flupd = serve("waiting.py").on_fastcgi();
+        let mut idle = flupd.connect();
+        pid(&mut idle);
+        let (mut running, gate) = held(&flupd);
+        flupd.signal(signal);
+        wait::until("the listening socket is gone", || !flupd.socket().exists());
+        assert!(flupd.is_running());
+        fs::write(gate, "").unwrap();
+        let answer = Answer::read(&mut running, 1).unwrap();
+        assert_eq!((answer.body().as_str(), answer.end), ("held\n", Some((0, 0))));
+        assert_eq!(flupd.wait().code(), Some(0), "{}", flupd.log());
+        assert!(is_closed(&mut running) && is_closed(&mut idle));
+        assert!(!flupd.log().contains("Traceback"), "{}", flupd.log());
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut flupd = serve("waiting.py").on_fastcgi();
+    let (mut running, _gate) = held(&flupd);
+    flupd.signal(Signal::TERM);
+    wait::until("the first signal is heard", || !flupd.socket().exists());
+    flupd.signal(Signal::TERM);
+    assert_eq!(flupd.wait().code(), Some(1));
+    assert!(is_closed(&mut running));
+}
+
+#[test]
+fn a_killed_supervisor_leaves_nobody_behind() {
+    let mut flupd = serve("waiting.py").on_fastcgi();
+    let (mut running, _gate) = held(&flupd);
+    flupd.signal(Signal::KILL);
+    flupd.wait();
+    assert!(is_closed(&mut running), "the app was killed in the middle of its request");
+}
+
+/// The app's own signal handlers run in its process, with the next request.
+#[test]
+fn a_signal_handler_of_the_app_runs() {
+    let flupd = serve("handler.py").on_fastcgi();
+    let mut stream = flupd.connect();
+    let heard = |stream: &mut UnixStream| ask(stream, "GET", "/heard").unwrap().body();
+    let before = pid(&mut stream);
+    assert_eq!(heard(&mut stream), "0");
+    kill_process(Pid::from_raw(before).unwrap(), Signal::USR2).unwrap();
+    wait::until("the handler has run", || heard(&mut stream) == "1");
+    assert_eq!(pid(&mut stream), before);
+}
