@@ -66,12 +66,19 @@ fn held(site: &Site) -> (thread::JoinHandle<String>, impl FnOnce()) {
     (client, move || fs::write(gate, "").unwrap())
 }
 
+fn parent(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
 /// As mod_fcgid does it: SIGTERM, and SIGKILL three seconds later.
 fn sigterm_finishes_what_runs(way: Way) {
     let site = way.serve();
     let (client, open) = held(&site);
     let before = site.script.processes();
-    for pid in &before {
+    // A web server knows those that it has started, and not their workers.
+    let started = |pid: &&i32| parent(**pid).is_some_and(|parent| !before.contains(&parent));
+    for pid in before.iter().filter(started) {
         let pid = rustix::process::Pid::from_raw(*pid).unwrap();
         let _ = kill_process(pid, Signal::TERM);
     }
