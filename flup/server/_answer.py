@@ -1,7 +1,8 @@
 """Calls the app as flup does, on top of a server that calls it as PEP 3333 says.
 
 What flup takes beyond the PEP is taken here: text and bytes in either place. An
-exception becomes the server's error page as long as nothing has been sent.
+exception becomes the server's error page as long as nothing has been sent; later
+it ends the answer, and only a Content-Length tells that something is missing.
 """
 
 import sys
@@ -69,15 +70,17 @@ class Body:
 
 
 def failed(server, environ, start_response):
-    """Logs the exception that is being handled, and answers with the error page.
-
-    Raises it again if too much has been sent already: the answer is cut then.
-    """
+    """Logs the exception that is being handled, and answers with the error page,
+    unless too much has been sent already."""
     info = sys.exc_info()
     server._report(environ)
     request = server._request(environ, start_response, info)
     try:
         server.error(request)
+    except BaseException as error:
+        # This is how start_response says that the head has been sent.
+        if error is not info[1]:
+            raise
     finally:
         info = None  # A traceback that holds this frame is never freed.
     return ()

@@ -70,9 +70,8 @@ class BaseServer:
                 self.handler(request)
         except BaseException:
             self._report(environ)
-            if request.stdout.dataWritten:
-                raise
-            self.error(request)
+            if not request.stdout.dataWritten:
+                self.error(request)
         return ()
 
     def _complete(self, environ):

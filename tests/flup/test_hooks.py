@@ -92,10 +92,11 @@ def app(environ, start_response):
         answer = server.get()
         self.assertEqual((answer.headers["X-A"], answer.text), ("b", "ab"))
         server.until_logged("closed")
-        # What has been sent can't be taken back: the answer is cut.
+        # What has been sent can't be taken back.
         for path in ("/raise", "/again"):
             answer = server.get(path)
-            self.assertIsNone(answer.end, answer)
+            self.assertEqual((answer.text, answer.end), ("a", (0, 0)))
+            self.assertIn(b"Error", answer.stderr)
 
     def test_error(self):
         body = """
@@ -255,7 +256,26 @@ class Errors(Case):
         self.assertIn(b"Traceback", answer.stderr)
         self.assertIn(b"ValueError: no <way>", answer.stderr)
 
-    def test_an_answer_that_has_begun_is_cut(self):
+    def test_an_answer_that_has_begun_ends_where_the_app_raises(self):
+        """As the demo of Python's HOWTO does, whose last row raises."""
+        app = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/html")])
+    yield "<table>"
+    yield None.replace("a", "b")
+"""
+        for kind in KINDS:
+            with self.subTest(kind):
+                server = self.serve(kind, app)
+                answer = server.get()
+                self.assertEqual((answer.status, answer.text), (200, "<table>"))
+                if not kind.startswith("scgi"):
+                    self.assertEqual(answer.end, (0, 0))
+                    self.assertIn(b"AttributeError", answer.stderr)
+                server.until_logged("AttributeError")
+                server.stop()
+
+    def test_an_answer_that_is_shorter_than_it_says_is_cut(self):
         for kind in ("fcgi", "fcgi_single", "fcgi_fork"):
             with self.subTest(kind):
                 server = self.serve(kind, RAISES)

@@ -1,3 +1,4 @@
 //! flup on flupd: scripts that were written for flup, unchanged.
 
+mod callers;
 mod package;

@@ -54,11 +54,11 @@ fn its_own_tests_under_each_python() {
 #[test]
 fn the_wheel_has_all_that_is_needed() {
     let environment = flup::virtualenv();
-    let bin = environment.path().join("bin");
+    let bin = environment.join("bin");
     let run = |program: &str, arguments: &[&str]| {
         let output = Command::new(bin.join(program))
             .args(arguments)
-            .current_dir(environment.path())
+            .current_dir(environment)
             .env_remove("PYTHONPATH")
             .env_remove("FLUPD_WORKER_LIB")
             .stdin(Stdio::null())

@@ -94,6 +94,11 @@ impl Example {
         self.replace(old, address)
     }
 
+    /// The unix socket that lighttpd makes for what it starts.
+    pub fn lighttpds_socket(self, path: &Path) -> Self {
+        self.replace("/run/lighttpd/mysite.sock", path.to_str().unwrap())
+    }
+
     /// The site's directory.
     pub fn site(self, path: &Path) -> Self {
         self.replace("/srv/mysite", path.to_str().unwrap())

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use tempfile::TempDir;
-
-use super::{python, source, temp_dir};
+use super::{python, source};
 
 /// The virtualenv with the programs that use flup, which `make test` makes; its pip
 /// made the wheel.
@@ -40,31 +38,43 @@ fn install(options: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A directory of this name, made anew at each run of the tests: to install the
+/// wheel takes too long for each test.
+fn place(name: &str) -> PathBuf {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).unwrap();
+    place
+}
+
 /// A directory for `PYTHONPATH` in which the wheel is installed.
 pub fn target() -> &'static Path {
-    static TARGET: OnceLock<TempDir> = OnceLock::new();
-    let target = TARGET.get_or_init(|| {
-        let dir = temp_dir();
-        install(&["install", "--target", dir.path().to_str().unwrap()]);
-        dir
-    });
-    target.path()
+    static TARGET: OnceLock<PathBuf> = OnceLock::new();
+    TARGET.get_or_init(|| {
+        let place = place("flup-target");
+        install(&["install", "--target", place.to_str().unwrap()]);
+        place
+    })
 }
 
 /// A fresh virtualenv in which the wheel is installed, and which sees the programs
-/// that use flup. It goes with the test.
-pub fn virtualenv() -> TempDir {
-    let dir = temp_dir();
-    let environment = dir.path().to_str().unwrap();
-    let python = callers().join("bin/python");
-    python::virtualenv(&python, dir.path());
-    let packages = |root: &Path| {
-        let lib = fs::read_dir(root.join("lib")).unwrap().flatten().map(|entry| entry.path());
-        lib.map(|path| path.join("site-packages")).find(|path| path.exists()).unwrap()
-    };
-    let theirs = packages(&callers());
-    let see = format!("import site; site.addsitedir({:?})\n", theirs.display().to_string());
-    fs::write(packages(dir.path()).join("callers.pth"), see).unwrap();
-    install(&["--python", environment, "install"]);
-    dir
+/// that use flup.
+pub fn virtualenv() -> &'static Path {
+    static ENVIRONMENT: OnceLock<PathBuf> = OnceLock::new();
+    ENVIRONMENT.get_or_init(|| {
+        let place = place("flup-venv");
+        python::virtualenv(&callers().join("bin/python"), &place);
+        let theirs = packages(&callers()).display().to_string();
+        let see = format!("import site; site.addsitedir({theirs:?})\n");
+        fs::write(packages(&place).join("callers.pth"), see).unwrap();
+        install(&["--python", place.to_str().unwrap(), "install"]);
+        place
+    })
+}
+
+/// Where a virtualenv has its packages.
+fn packages(environment: &Path) -> PathBuf {
+    let lib = fs::read_dir(environment.join("lib")).unwrap().flatten();
+    let mut packages = lib.map(|entry| entry.path().join("site-packages"));
+    packages.find(|path| path.exists()).unwrap()
 }

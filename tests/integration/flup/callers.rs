@@ -1,0 +1,420 @@
+//! What is written for flup and still kept, as its makers have it, behind real
+//! web servers.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::harness::example::Example;
+use crate::harness::front::WebServer;
+use crate::harness::http::{Request, Response};
+use crate::harness::process::Process;
+use crate::harness::{flup, lighttpd, nginx, temp_dir, wait};
+
+/// A script, in the directory in which it works.
+struct Script {
+    dir: TempDir,
+}
+
+impl Script {
+    /// `app.fcgi` with this text below its first line.
+    fn new(text: &str) -> Self {
+        let script = Self { dir: temp_dir() };
+        let path = script.path("app.fcgi");
+        let python = Self::python();
+        fs::write(&path, format!("#!{}\n{text}", python.display())).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        script
+    }
+
+    /// The Python of the virtualenv in which our flup is.
+    fn python() -> PathBuf {
+        flup::virtualenv().join("bin/python")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env_remove("FLUPD_WORKER_LIB").env_remove("PYTHONPATH");
+        command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
+        command
+    }
+
+    /// Runs a program to its end.
+    fn run(&self, program: &Path, arguments: &[&str]) {
+        let output = self.command(program, arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Runs a program that goes on to serve on this socket.
+    fn serve(self, program: &Path, arguments: &[&str], socket: &Path) -> Served {
+        let mut command = self.command(program, arguments);
+        let mut process = Process::start("script", &mut command, self.path("log"));
+        wait::until("the script accepts connections", || {
+            if let Some(status) = process.ended() {
+                panic!("the script ended with {status}: {}", process.log());
+            }
+            std::os::unix::net::UnixStream::connect(socket).is_ok()
+        });
+        Served { process, _script: self }
+    }
+
+    /// `python app.fcgi`, which binds the socket `app.sock`, behind nginx.
+    fn behind_nginx(self, example: &str) -> (WebServer, Served) {
+        let (python, socket) = (Self::python(), self.path("app.sock"));
+        let served = self.serve(&python, &["app.fcgi"], &socket);
+        (nginx_on(example, &socket), served)
+    }
+
+    /// lighttpd starts it.
+    fn behind_lighttpd(self) -> (WebServer, Self) {
+        let example = Example::open("lighttpd-examples/spawn-flup.conf");
+        let example = example.site(self.dir.path()).lighttpds_socket(&self.path("lighttpd.sock"));
+        (lighttpd::start(&example), self)
+    }
+}
+
+fn nginx_on(example: &str, socket: &Path) -> WebServer {
+    nginx::start(|port| Example::open(example).listen(port).socket(socket))
+}
+
+/// A script that serves by itself.
+struct Served {
+    process: Process,
+    // Last, so that it goes after the process.
+    _script: Script,
+}
+
+impl Served {
+    /// Ends it by this signal, and expects this of what it then writes.
+    fn stop(mut self, signal: Signal, says: &str) {
+        self.process.signal(signal);
+        self.process.wait();
+        let log = self.process.log();
+        assert!(log.contains(says), "{says:?} is not in {log}");
+    }
+}
+
+fn get(web: &WebServer, target: &str) -> Response {
+    Request::get(target).send(web.address()).unwrap_or_else(|e| panic!("GET {target}: {e}"))
+}
+
+fn page(web: &WebServer, target: &str) -> String {
+    let answer = get(web, target);
+    assert_eq!(answer.status, 200, "{}\n{}", answer.text(), web.error_log());
+    answer.text()
+}
+
+/// The demo of Python's old "HOWTO Use Python in the web". `cgi.escape` has gone
+/// since; the rest is as it was, also that its last row raises.
+const HOWTO: &str = "\
+# -*- coding: UTF-8 -*-
+
+try:
+    from cgi import escape
+except ImportError:
+    from html import escape
+import sys, os
+from flup.server.fcgi import WSGIServer
+
+def app(environ, start_response):
+    start_response('200 OK', [('Content-Type', 'text/html')])
+
+    yield '<h1>FastCGI Environment</h1>'
+    yield '<table>'
+    for k, v in sorted(environ.items()):
+        yield '<tr><th>%s</th><td>%s</td></tr>' % (escape(k), escape(v))
+    yield '</table>'
+
+";
+
+#[test]
+fn the_demo_of_pythons_howto_started_by_lighttpd() {
+    let script = Script::new(&format!("{HOWTO}WSGIServer(app).run()\n"));
+    let (web, _script) = script.behind_lighttpd();
+    let page = page(&web, "/some/where?a=b&c=d");
+    assert!(page.starts_with("<h1>FastCGI Environment</h1><table><tr><th>"), "{page}");
+    for row in [
+        "<tr><th>QUERY_STRING</th><td>a=b&amp;c=d</td></tr>",
+        "<tr><th>PATH_INFO</th><td>/some/where</td></tr>",
+        "<tr><th>SCRIPT_NAME</th><td></td></tr>",
+    ] {
+        assert!(page.contains(row), "{row} in {page}");
+    }
+}
+
+#[test]
+fn the_demo_of_pythons_howto_behind_nginx() {
+    for (kind, example, says) in [
+        ("fcgi", "nginx-examples/fastcgi.conf", "run returned True"),
+        ("fcgi_fork", "nginx-examples/fastcgi-keepconn.conf", "run returned True"),
+        ("fcgi_single", "nginx-examples/fastcgi-keepconn.conf", "run returned True"),
+        ("scgi", "nginx-examples/scgi.conf", "run returned True"),
+        ("scgi_fork", "nginx-examples/scgi.conf", "run returned True"),
+    ] {
+        let text = HOWTO.replace("flup.server.fcgi", &format!("flup.server.{kind}"));
+        let run = "print('run returned', WSGIServer(app, bindAddress='app.sock').run())\n";
+        let (web, served) = Script::new(&format!("{text}{run}")).behind_nginx(example);
+        for _ in 0..5 {
+            let page = page(&web, "/some/where?a=b");
+            assert!(page.contains("<tr><th>PATH_INFO</th><td>/some/where</td></tr>"), "{page}");
+            assert!(page.contains("<tr><th>HTTP_HOST</th>"), "{page}");
+        }
+        served.stop(Signal::HUP, says);
+    }
+}
+
+#[test]
+fn bottle() {
+    let app = "\
+import bottle
+
+@bottle.get('/hello/<name>')
+def hello(name):
+    return bottle.template('Hello {{name}}', name=name)
+
+@bottle.post('/upload')
+def upload():
+    return str(len(bottle.request.files['file'].file.read()))
+
+";
+    let run = "bottle.run(server=bottle.FlupFCGIServer, bindAddress='app.sock')\n";
+    let script = Script::new(&format!("{app}{run}"));
+    let (web, _served) = script.behind_nginx("nginx-examples/fastcgi.conf");
+    assert_eq!(page(&web, "/hello/<b>w%C3%B6rld"), "Hello &lt;b&gt;wörld");
+    let file = "x".repeat(200_000);
+    let body = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n{file}\r\n--b--\r\n"
+    );
+    let upload = Request::post("/upload", body)
+        .header("Content-Type", "multipart/form-data; boundary=b")
+        .send(web.address())
+        .unwrap();
+    assert_eq!((upload.status, upload.text()), (200, "200000".into()));
+    assert_eq!(get(&web, "/no-such-page").status, 404);
+
+    let run = "bottle.run(server=bottle.FlupFCGIServer, bindAddress=None)\n";
+    let (web, _script) = Script::new(&format!("{app}{run}")).behind_lighttpd();
+    assert_eq!(page(&web, "/hello/w%C3%B6rld"), "Hello wörld");
+}
+
+#[test]
+fn web_py() {
+    let app = "\
+import web
+
+class hello:
+    def GET(self, name):
+        return 'Hello ' + name
+    def POST(self, name):
+        return web.input().said + web.ctx.path
+
+app = web.application(('/(.*)', 'hello'), globals())
+";
+    // lighttpd says PHP_FCGI_CHILDREN, which web.py takes for the sign to serve fd 0.
+    let (web, _script) = Script::new(&format!("{app}app.run()\n")).behind_lighttpd();
+    assert_eq!(page(&web, "/world"), "Hello world");
+    let post = Request::post("/there", "said=this")
+        .header("Content-Type", "application/x-www-form-urlencoded");
+    assert_eq!(post.send(web.address()).unwrap().text(), "this/there");
+
+    for (run, example) in [
+        ("web.wsgi.runfcgi(app.wsgifunc(), 'app.sock')\n", "nginx-examples/fastcgi.conf"),
+        ("web.wsgi.runscgi(app.wsgifunc(), 'app.sock')\n", "nginx-examples/scgi.conf"),
+    ] {
+        let (web, _served) = Script::new(&format!("{app}{run}")).behind_nginx(example);
+        assert_eq!(page(&web, "/world"), "Hello world");
+    }
+}
+
+#[test]
+fn cherrypy_and_its_own_ways_to_end() {
+    for (server, example) in [
+        ("FlupFCGIServer", "nginx-examples/fastcgi.conf"),
+        ("FlupSCGIServer", "nginx-examples/scgi.conf"),
+    ] {
+        let text = format!(
+            "\
+import cherrypy
+from cherrypy.process import servers
+
+class Root:
+    @cherrypy.expose
+    def index(self, said=''):
+        return 'CherryPy hears ' + said
+
+app = cherrypy.tree.mount(Root())
+cherrypy.config.update({{'engine.autoreload.on': False}})
+cherrypy.server.unsubscribe()
+server = servers.{server}(application=app, bindAddress='app.sock')
+servers.ServerAdapter(cherrypy.engine, httpserver=server, bind_addr='app.sock').subscribe()
+cherrypy.engine.signals.subscribe()
+cherrypy.engine.start()
+cherrypy.engine.block()
+print('CherryPy has ended')
+"
+        );
+        let (web, served) = Script::new(&text).behind_nginx(example);
+        for _ in 0..3 {
+            assert_eq!(page(&web, "/?said=you"), "CherryPy hears you");
+        }
+        wait::until("CherryPy has started", || served.process.log().contains("Bus STARTED"));
+        served.stop(Signal::TERM, "CherryPy has ended");
+    }
+}
+
+#[test]
+fn trac() {
+    let script = Script::new("");
+    let project = script.path("project");
+    let admin = "import sys; from trac.admin.console import run; sys.exit(run(sys.argv[1:]))";
+    let project = project.to_str().unwrap();
+    script.run(
+        &Script::python(),
+        &["-c", admin, project, "initenv", "Our Project", "sqlite:db/trac.db"],
+    );
+    // What `trac-admin deploy` writes as cgi-bin/trac.fcgi.
+    let text = format!(
+        "#!{}
+import os
+os.environ.setdefault('TRAC_ENV', {project:?})
+os.environ['TRAC_USE_FLUP'] = '1'
+from trac.web import fcgi_frontend
+assert fcgi_frontend.use_flup
+fcgi_frontend.run()
+",
+        Script::python().display()
+    );
+    fs::write(script.path("app.fcgi"), text).unwrap();
+    let (web, script) = script.behind_lighttpd();
+    let page = page(&web, "/wiki/WikiStart");
+    assert!(page.contains("Our Project") && page.contains("Welcome to Trac"), "{page}");
+    assert_eq!(get(&web, "/wiki/NoSuch%20Page%C3%A9").status, 404);
+    let newticket = get(&web, "/newticket");
+    assert!([200, 403].contains(&newticket.status), "{}", newticket.text());
+    drop((web, script));
+}
+
+#[test]
+fn mercurial_serves_a_repository() {
+    let script = Script::new("");
+    let hg = "import sys; from mercurial import dispatch; dispatch.run()";
+    let repository = script.path("repository");
+    let at = repository.to_str().unwrap();
+    let python = Script::python();
+    script.run(&python, &["-c", hg, "init", at]);
+    fs::write(repository.join("file"), "of Mercurial\n").unwrap();
+    script.run(&python, &["-c", hg, "-R", at, "commit", "-A", "-u", "me", "-m", "the first one"]);
+    // contrib/hgweb.fcgi of Mercurial.
+    let text = format!(
+        "#!{}
+from mercurial import demandimport; demandimport.enable()
+from mercurial.hgweb import hgweb
+from flup.server.fcgi import WSGIServer
+config = {at:?}.encode()
+WSGIServer(hgweb(config)).run()
+",
+        python.display()
+    );
+    fs::write(script.path("app.fcgi"), text).unwrap();
+    let (web, script) = script.behind_lighttpd();
+    let page = page(&web, "/log");
+    assert!(page.contains("the first one"), "{page}");
+    let clone = script.path("clone");
+    let url = format!("http://{}/", web.address());
+    script.run(&python, &["-c", hg, "clone", &url, clone.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(clone.join("file")).unwrap(), "of Mercurial\n");
+}
+
+#[test]
+fn wsgidav() {
+    let script = Script::new("");
+    let root = script.path("root");
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("old"), "an old file").unwrap();
+    let port = crate::harness::ports::free();
+    let run = "import sys; from wsgidav.server.server_cli import run; sys.exit(run())";
+    let python = Script::python();
+    let mut command = script.command(&python, &["-c", run, "--server", "flup-fcgi"]);
+    command.args(["--host", "127.0.0.1", "--port", &port.to_string(), "--auth", "anonymous"]);
+    command.arg("--root").arg(&root);
+    let mut process = Process::start("wsgidav", &mut command, script.path("log"));
+    wait::until("WsgiDAV accepts connections", || {
+        if let Some(status) = process.ended() {
+            panic!("WsgiDAV ended with {status}: {}", process.log());
+        }
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    let web = nginx::start(|listen| {
+        Example::open("nginx-examples/fastcgi.conf")
+            .listen(listen)
+            .tcp("unix:/run/flupd/app.sock", &format!("127.0.0.1:{port}"))
+    });
+    assert_eq!(page(&web, "/old"), "an old file");
+    let body = "x".repeat(100_000);
+    let put = Request::new("PUT", "/new").body(body.clone()).send(web.address()).unwrap();
+    assert_eq!(put.status, 201, "{}", process.log());
+    assert_eq!(fs::read_to_string(root.join("new")).unwrap(), body);
+    let found = Request::new("PROPFIND", "/").header("Depth", "1").send(web.address()).unwrap();
+    assert_eq!(found.status, 207);
+    assert!(found.text().contains("/new") && found.text().contains("/old"), "{}", found.text());
+    assert_eq!(Request::new("DELETE", "/old").send(web.address()).unwrap().status, 204);
+    assert!(!root.join("old").exists());
+}
+
+#[test]
+fn paste_serve() {
+    let script = Script::new("");
+    fs::write(
+        script.path("paste.ini"),
+        "[app:main]\npaste.app_factory = hello:factory\n\
+         [server:main]\nuse = egg:flup#fcgi_fork\nsocket = %(here)s/app.sock\nmaxSpare = 2\n\
+         [server:threads]\nuse = egg:flup#scgi\nhost = 127.0.0.1\nport = 1\n",
+    )
+    .unwrap();
+    fs::write(
+        script.path("hello.py"),
+        "def factory(global_conf, **kw):\n    def app(environ, start_response):\n        \
+         start_response('200 OK', [('Content-Type', 'text/plain')])\n        \
+         return [b'hello from paste']\n    return app\n",
+    )
+    .unwrap();
+    let run = "import sys; sys.path.insert(0, '.'); \
+               from paste.deploy import loadapp, loadserver; \
+               config = 'config:' + __import__('os').path.abspath('paste.ini'); \
+               loadserver(config)(loadapp(config))";
+    let (python, socket) = (Script::python(), script.path("app.sock"));
+    let served = script.serve(&python, &["-c", run], &socket);
+    let web = nginx_on("nginx-examples/fastcgi.conf", &socket);
+    assert_eq!(page(&web, "/"), "hello from paste");
+    served.stop(Signal::TERM, "");
+}
+
+/// A web server that goes, by whatever way, leaves nobody behind.
+#[test]
+fn nobody_outlives_lighttpd() {
+    for kind in ["fcgi", "fcgi_single", "fcgi_fork"] {
+        let text = format!(
+            "from flup.server.{kind} import WSGIServer\nimport os\nopen('pid', 'w').write(str(os.getpid()))\n\
+             def app(environ, start_response):\n    start_response('200 OK', [])\n    return ['x']\n\
+             WSGIServer(app).run()\nopen('ended', 'w').close()\n"
+        );
+        let text =
+            format!("import os; os.chdir(os.path.dirname(os.path.abspath(__file__)))\n{text}");
+        let (web, script) = Script::new(&text).behind_lighttpd();
+        assert_eq!(page(&web, "/"), "x");
+        let pid = fs::read_to_string(script.path("pid")).unwrap();
+        drop(web);
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        wait::until("the script ends", || !process.exists());
+        assert!(script.path("ended").exists(), "{kind} ended in order");
+    }
+}
