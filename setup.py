@@ -4,6 +4,7 @@ FLUPD_TARGET names a directory with a finished build; else cargo makes one.
 """
 
 import os
+import shutil
 import subprocess
 
 from setuptools import setup
@@ -42,6 +43,11 @@ class Platform(Distribution):
 
 class Wheel(bdist_wheel):
     """For every CPython from 3.9 on."""
+
+    def run(self):
+        """What a build that failed has left is in nobody's way."""
+        shutil.rmtree(os.path.join(WORK, "build"), ignore_errors=True)
+        super().run()
 
     def get_tag(self):
         """Python, ABI and platform."""

@@ -134,6 +134,15 @@ class BaseFCGIServer(BaseServer):
     def _forcesCGI(self):
         return self.forceCGI or os.environ.get("FCGI_FORCE_CGI", "N").upper().startswith("Y")
 
+    def _forced(self):
+        """Whether it is the script that wants CGI, and not the web server."""
+        if not self._forcesCGI():
+            return False
+        sock = _listening.inherited()
+        if sock is not None:
+            sock.close()
+        return sock is not None
+
     def _cleanupSocket(self, sock):
         """Closes the listening socket."""
         sock.close()
@@ -141,8 +150,9 @@ class BaseFCGIServer(BaseServer):
     def _run(self, serve):
         """Serves with `serve(sock)`, or with the flupd that runs this script."""
         host = _native.host()
-        if host is not None and self._bindAddress is None and not self._forcesCGI():
+        if host is not None and self._bindAddress is None and not self._forced():
             return self._hosted(host)
+        _native.serve_alone()
         self._web_server_addrs = _listening.allowed_servers()
         if self._bindAddress is not None:
             self._begin()

@@ -143,6 +143,7 @@ class BaseSCGIServer(BaseServer):
         if host is not None and self._bindAddress is None:
             hangup = self._hosted(host)
         else:
+            _native.serve_alone()
             self._begin()
             try:
                 try:

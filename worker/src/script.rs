@@ -8,6 +8,7 @@
 //!   the signal that asked for it (SIGHUP, SIGINT, SIGTERM, SIGUSR1). A worker
 //!   that a supervisor lets go returns SIGTERM. It can be called once, from any
 //!   thread.
+//! - `_flupd.serve.forgo()` says that the script serves by itself, elsewhere.
 //!
 //! A script that ends without a call has its `application` or `app` served.
 
@@ -136,5 +137,10 @@ impl Host {
             PyRuntimeError::new_err("this process has served an app already; it can do so once")
         })?;
         Ok(serve(py, Ok(App { callable: app, name: self.script.clone() }))?.signal)
+    }
+
+    /// The script serves by itself: nothing is left to do when it ends.
+    fn forgo(&self) {
+        self.take();
     }
 }

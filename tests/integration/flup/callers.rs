@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use super::HOWTO;
 use crate::harness::example::Example;
 use crate::harness::front::WebServer;
 use crate::harness::http::{Request, Response};
@@ -112,29 +113,6 @@ fn page(web: &WebServer, target: &str) -> String {
     assert_eq!(answer.status, 200, "{}\n{}", answer.text(), web.error_log());
     answer.text()
 }
-
-/// The demo of Python's old "HOWTO Use Python in the web". `cgi.escape` has gone
-/// since; the rest is as it was, also that its last row raises.
-const HOWTO: &str = "\
-# -*- coding: UTF-8 -*-
-
-try:
-    from cgi import escape
-except ImportError:
-    from html import escape
-import sys, os
-from flup.server.fcgi import WSGIServer
-
-def app(environ, start_response):
-    start_response('200 OK', [('Content-Type', 'text/html')])
-
-    yield '<h1>FastCGI Environment</h1>'
-    yield '<table>'
-    for k, v in sorted(environ.items()):
-        yield '<tr><th>%s</th><td>%s</td></tr>' % (escape(k), escape(v))
-    yield '</table>'
-
-";
 
 #[test]
 fn the_demo_of_pythons_howto_started_by_lighttpd() {
