@@ -15,7 +15,7 @@ FLUP_VENV := target/flup-venv
 TEST_PACKAGES := nginx:/usr/sbin/nginx lighttpd:/usr/sbin/lighttpd apache2-bin:/usr/sbin/apache2 haproxy:/usr/sbin/haproxy \
                  caddy:/usr/bin/caddy h2o:/usr/bin/h2o libapache2-mod-fcgid:/usr/lib/apache2/modules/mod_fcgid.so \
                  spawn-fcgi:/usr/bin/spawn-fcgi multiwatch:/usr/bin/multiwatch \
-                 gcc:/usr/bin/gcc curl:/usr/bin/curl
+                 gcc:/usr/bin/gcc curl:/usr/bin/curl logrotate:/usr/sbin/logrotate
 DEMO_PACKAGES := nginx:/usr/sbin/nginx gcc:/usr/bin/gcc
 # uWSGI and bjoern are compiled: they need Python's headers, and bjoern those of libev.
 BENCH_PACKAGES = $(DEMO_PACKAGES) wrk:/usr/bin/wrk libev-dev:/usr/include/ev.h \

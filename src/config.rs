@@ -65,6 +65,7 @@ impl ServeConfig {
             limits: self.limits,
             timeouts: self.timeouts,
             log: self.logs.form,
+            access: self.logs.access.as_ref().map(|access| access.format.clone()),
         }
     }
 

@@ -215,5 +215,6 @@ fn configuration(options: Options) -> GatewayConfig {
             format: LogFormat::Text,
             journal: log::stderr_is_the_journal(),
         },
+        access: None,
     }
 }

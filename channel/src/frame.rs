@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Log = 5,
     /// The answer is finished; detail is the [`Outcome`].
     End = 6,
+    /// The request's times; right before the end.
+    Times = 7,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             4 => Self::Stderr,
             5 => Self::Log,
             6 => Self::End,
+            7 => Self::Times,
             _ => return None,
         })
     }

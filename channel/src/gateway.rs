@@ -21,7 +21,7 @@ use crate::memory::Mapping;
 use crate::replies::State;
 pub use crate::replies::{Payload, Replies, Reply, Taken};
 use crate::ring::Reader;
-use crate::slot::{BODY_FILE, BODY_SHARED, DATA_FILE, PARAMS_FILE, Parts, Slot};
+use crate::slot::{BODY_FILE, BODY_SHARED, DATA_FILE, PARAMS_FILE, Parts, Slot, TIMED};
 use crate::sync::Ordering;
 use crate::{Role, request};
 
@@ -118,6 +118,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<(Memory, Vec<Port>)> {
             staged: 0,
             state: State::Asked,
             table: Vec::new(),
+            timed: false,
         })
     };
     let ports = sockets.into_iter().enumerate().map(port).collect::<io::Result<_>>()?;
@@ -174,6 +175,8 @@ pub struct Port {
     state: State,
     /// Memory to make a request's table in.
     table: Vec<u8>,
+    /// Whether the worker shall tell the times of what is staged from here on.
+    pub timed: bool,
 }
 
 impl Port {
@@ -221,7 +224,7 @@ impl Port {
         let length = request::encoded_length(params);
         let mut parts = Parts {
             role: role as u32,
-            place: 0,
+            place: if self.timed { TIMED } else { 0 },
             params: length,
             body: body.length(),
             data: data.map_or(0, Body::length),

@@ -32,6 +32,7 @@ mod sleeper;
 mod slot;
 pub mod startup;
 mod sync;
+pub mod times;
 pub mod worker;
 
 #[cfg(feature = "gateway")]

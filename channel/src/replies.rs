@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use crate::frame::{Kind, MORE};
 use crate::gateway::Port;
 use crate::memory::Window;
+use crate::times::{self, Times};
 use crate::{ChannelError, LogLevel, Outcome};
 
 /// Where the answer of the request in front stands:
@@ -32,6 +33,8 @@ pub enum Reply<'p> {
     Stderr(Payload<'p>),
     /// A line for flupd's own log.
     Log(LogLevel, Payload<'p>),
+    /// When the worker did what with the request.
+    Times(Times),
     /// The answer is finished.
     End(Outcome),
 }
@@ -65,6 +68,15 @@ impl<'p> Payload<'p> {
     /// Appends a copy.
     pub fn append_to(self, out: &mut BytesMut) {
         self.0.into_iter().for_each(|window| window.append_to(out));
+    }
+
+    /// A private copy as times, if it has their length.
+    fn times(self) -> Option<Times> {
+        let mut copy = BytesMut::new();
+        if self.len() == times::LENGTH {
+            self.append_to(&mut copy);
+        }
+        Times::decode(&copy)
     }
 
     /// A private copy as text, what is not UTF-8 replaced.
@@ -148,6 +160,9 @@ impl<'p> Replies<'p> {
                 Kind::Log => Some(Reply::Log(
                     LogLevel::from_byte(detail).ok_or(ChannelError::Broken("unknown log level"))?,
                     payload,
+                )),
+                Kind::Times => Some(Reply::Times(
+                    payload.times().ok_or(ChannelError::Broken("times of another length"))?,
                 )),
                 Kind::End => Some(Reply::End(
                     Outcome::from_byte(detail).ok_or(ChannelError::Broken("unknown outcome"))?,

@@ -23,6 +23,8 @@ pub(crate) const BODY_FILE: u32 = 2;
 pub(crate) const DATA_FILE: u32 = 4;
 /// The body is in shared memory, whose descriptor travels.
 pub(crate) const BODY_SHARED: u32 = 8;
+/// The worker shall tell when it did what.
+pub(crate) const TIMED: u32 = 16;
 
 /// One staged request; its params and body stand in the slot's area. The
 /// default, all zero, is free.
@@ -43,7 +45,7 @@ pub(crate) struct Slot {
 pub(crate) struct Parts {
     /// The role, as it travels.
     pub(crate) role: u32,
-    /// [`PARAMS_FILE`], [`BODY_FILE`] or [`BODY_SHARED`], and [`DATA_FILE`]; or 0.
+    /// [`PARAMS_FILE`], [`BODY_FILE`] or [`BODY_SHARED`], [`DATA_FILE`] and [`TIMED`]; or 0.
     pub(crate) place: u32,
     /// The length of the encoded params in bytes.
     pub(crate) params: usize,
@@ -78,7 +80,7 @@ impl Slot {
 
     /// Gateway: whether a part of it travels as a descriptor.
     pub(crate) fn is_large(&self) -> bool {
-        self.place.load(Ordering::Relaxed) != 0
+        self.place.load(Ordering::Relaxed) & !TIMED != 0
     }
 
     /// Gateway: nobody waits for the answer any more.

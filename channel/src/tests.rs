@@ -15,6 +15,7 @@ use crate::gateway::{Body, Memory, Port, Reply, Size, size};
 use crate::layout::{self, RING, ThreadHead};
 use crate::memory::Mapping;
 use crate::sync::Ordering;
+use crate::times::{self, Times};
 use crate::worker::{self, Received};
 use crate::{ChannelError, LogLevel, Outcome, bell, create};
 
@@ -54,6 +55,7 @@ struct Answer {
     body: BytesMut,
     stderr: BytesMut,
     log: Vec<(u8, String)>,
+    times: Option<Times>,
     end: Option<u8>,
 }
 
@@ -68,6 +70,7 @@ fn answer(port: &mut Port) -> Result<Answer, ChannelError> {
                 Reply::Body(part) => part.append_to(&mut answer.body),
                 Reply::Stderr(text) => text.append_to(&mut answer.stderr),
                 Reply::Log(level, text) => answer.log.push((level as u8, text.to_text())),
+                Reply::Times(times) => answer.times = Some(times),
                 Reply::End(outcome) => answer.end = Some(outcome as u8),
             }
         }
@@ -120,6 +123,39 @@ fn requests_of_every_size_and_their_answers_arrive_whole() {
         assert_eq!(answer.head, uri.as_bytes());
         assert!(answer.body == bytes, "{length} bytes");
         assert_eq!(answer.end, Some(Outcome::Complete as u8));
+    }
+    port.close();
+    thread.join().unwrap();
+}
+
+#[test]
+fn times_are_told_if_they_are_asked_for() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    const LONG: Duration = Duration::from_millis(20);
+    let (_memory, mut port, thread) = worker(|port, request| {
+        std::thread::sleep(LONG);
+        port.app_begins();
+        std::thread::sleep(LONG);
+        assert!(port.can_end());
+        echo(port, request);
+    });
+    for timed in [true, false, true] {
+        let before = times::now();
+        port.timed = timed;
+        // Small and large ones alike.
+        for size in [0, layout::AREA] {
+            port.stage(&params("/"), &Body::Memory(vec![0; size])).unwrap();
+            port.wake();
+            let answer = answer(&mut port).unwrap();
+            assert_eq!(answer.end, Some(Outcome::Complete as u8));
+            assert_eq!(answer.times.is_some(), timed);
+            if let Some(Times { claimed, begun, ended }) = answer.times {
+                let long = u64::try_from(LONG.as_nanos()).unwrap();
+                assert!(before <= claimed && claimed + long <= begun && begun + long <= ended);
+                assert!(ended <= times::now());
+            }
+        }
     }
     port.close();
     thread.join().unwrap();

@@ -17,12 +17,14 @@ use crate::body::Bodies;
 pub use crate::body::SharedBody;
 use crate::claimed::Claimed;
 pub use crate::claimed::{Body, Request};
-use crate::frame::{Kind, MAX_REPLY, MORE};
+use crate::frame::{HEADER, Kind, MAX_REPLY, MORE};
 use crate::futex::Slept;
 use crate::layout::{self, SLOTS, ThreadHead, WorkerHead};
 use crate::memory::Mapping;
 pub use crate::request::{EncodedParams, Pair};
 use crate::ring::Writer;
+use crate::slot::TIMED;
+use crate::times::{self, Times};
 use crate::{ChannelError, LogLevel, Outcome};
 
 /// How long a thread sleeps before it looks whether the gateway still lives. A
@@ -97,6 +99,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<Vec<Port>> {
             looked: Instant::now(),
             unrung: None,
             pump: None,
+            times: None,
         })
         .collect())
 }
@@ -124,6 +127,8 @@ pub struct Port {
     unrung: Option<Instant>,
     /// How a gateway on this thread does its work.
     pump: Option<fn(Pump)>,
+    /// Of the running request, if the gateway wants to know.
+    times: Option<Times>,
 }
 
 impl Port {
@@ -186,6 +191,7 @@ impl Port {
         let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
         let Some(parts) = head.slots[self.slot].claim() else { return Ok(None) };
         self.fresh = true;
+        self.times = (parts.place & TIMED != 0).then(Times::claimed);
         let claimed = Claimed {
             memory: &self.memory,
             area: layout::area(self.thread, self.slot),
@@ -199,7 +205,16 @@ impl Port {
 
     /// Whether [`Port::end`] would not have to wait.
     pub fn can_end(&mut self) -> bool {
-        self.room_now().is_some()
+        // A frame of times comes first, if at all; the room is what is behind one header.
+        let times = if self.times.is_some() { times::LENGTH + HEADER } else { 0 };
+        self.room_now().is_some_and(|room| room >= times)
+    }
+
+    /// The app begins with the request that was received last.
+    pub fn app_begins(&mut self) {
+        if let Some(times) = &mut self.times {
+            times.begun = times::now();
+        }
     }
 
     /// The gateway runs on this very thread: nobody rings or sleeps, `pump` has
@@ -286,6 +301,10 @@ impl Port {
     /// # Errors
     /// [`ChannelError::Closed`] when the gateway has gone.
     pub fn end(&mut self, outcome: Outcome) -> Result<(), ChannelError> {
+        if let Some(times) = self.times.take() {
+            let times = Times { ended: times::now(), ..times };
+            self.put(Kind::Times, 0, &times.encode())?;
+        }
         self.put(Kind::End, outcome as u8, &[])?;
         self.slot = (self.slot + 1) % SLOTS;
         self.publish();

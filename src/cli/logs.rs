@@ -20,6 +20,15 @@ pub struct LogArgs {
     #[arg(long, value_name = "F", value_enum, default_value = "text")]
     pub log_format: LogFormat,
 
+    /// Write a line for each request: to a file, or - for standard output
+    #[arg(long, value_name = "PATH")]
+    pub access_log: Option<String>,
+
+    /// What stands in it: common, combined, flupd, php-fpm, json, or fields in Apache's way
+    /// [default: flupd]
+    #[arg(long, value_name = "FORMAT")]
+    pub access_log_format: Option<String>,
+
     /// Whether what apps print to standard output and standard error becomes lines of the log; off:
     /// it goes to flupd's own as it is
     #[arg(long, value_name = "on|off", value_enum, default_value = "on")]

@@ -19,7 +19,7 @@ pub(super) use self::privileges::Power;
 use super::mistake::Mistake;
 use super::source::{ConfigError, Source};
 use super::written::{Given, Written};
-use super::{AppId, Limits, Listen, ListenerConfig, ServeConfig, Timeouts, file, logs};
+use super::{AppId, Limits, Listen, ListenerConfig, ServeConfig, Timeouts, file};
 use crate::cli::ServeArgs;
 
 /// How many apps there can be.
@@ -65,7 +65,7 @@ impl ServeConfig {
 pub(super) struct Check<'s> {
     source: &'s Source,
     /// The directory from which relative paths are meant.
-    base: PathBuf,
+    pub(super) base: PathBuf,
     power: Power,
 }
 
@@ -112,7 +112,7 @@ impl<'s> Check<'s> {
                 write: value(&written.write_timeout).map_or(timeouts.write, |s| s.0),
                 keep: value(&written.keep_timeout).map_or(timeouts.keep, |s| s.0),
             },
-            logs: logs::logs(written, &self.base),
+            logs: self.logs(written)?,
         };
         self.fits(&config)?;
         Ok(config)
@@ -136,7 +136,7 @@ impl<'s> Check<'s> {
     }
 
     /// A mistake in this value of this key.
-    fn at<T>(&self, key: &str, given: &Spanned<T>, mistake: Mistake) -> ConfigError {
+    pub(super) fn at<T>(&self, key: &str, given: &Spanned<T>, mistake: Mistake) -> ConfigError {
         self.source.at(key, given.span(), mistake)
     }
 

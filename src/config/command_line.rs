@@ -85,6 +85,8 @@ impl From<ServeArgs> for Written {
             log: given(args.logs.log, same),
             log_level: Some(plain(args.logs.log_level)),
             log_format: Some(plain(args.logs.log_format)),
+            access_log: given(args.logs.access_log, same),
+            access_log_format: given(args.logs.access_log_format, same),
             capture_output: Some(plain(args.logs.capture_output == Capture::On)),
             listen,
             apps: [(plain(String::new()), plain(app))].into(),

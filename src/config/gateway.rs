@@ -24,6 +24,8 @@ pub struct GatewayConfig {
     pub timeouts: Timeouts,
     /// How to log.
     pub log: LogConfig,
+    /// The format of the access log, if there is one.
+    pub access: Option<String>,
 }
 
 /// One listener.

@@ -1,22 +1,50 @@
 //! What is logged, and where.
 
-use std::path::Path;
-
-use super::check::value;
+use super::check::{Check, value};
+use super::mistake::Mistake;
+use super::source::ConfigError;
 use super::written::Written;
+use crate::observe::access::Format;
 use crate::observe::log::{self, LogConfig, LogFormat, LogLevel};
-use crate::observe::logs::LogsConfig;
+use crate::observe::logs::{AccessConfig, LogsConfig};
 use crate::observe::sink::Target;
 
-/// What was asked for; a relative path begins at `base`.
-pub(super) fn logs(written: &Written, base: &Path) -> LogsConfig {
-    let log = match value(&written.log).map(String::as_str) {
-        None | Some("-") => Target::Stderr,
-        Some(path) => Target::File(base.join(path)),
-    };
-    let journal = log == Target::Stderr && log::stderr_is_the_journal();
-    let level = value(&written.log_level).copied().unwrap_or(LogLevel::Info);
-    let format = value(&written.log_format).copied().unwrap_or(LogFormat::Text);
-    let capture = value(&written.capture_output).copied().unwrap_or(true);
-    LogsConfig { form: LogConfig { level, format, journal }, log, capture }
+/// The format of an access log of which nothing else is said.
+pub(super) const ACCESS_FORMAT: &str = "flupd";
+
+impl Check<'_> {
+    /// What was asked for.
+    pub(super) fn logs(&self, written: &Written) -> Result<LogsConfig, ConfigError> {
+        let log = match value(&written.log) {
+            None => Target::Stderr,
+            Some(path) => self.target(path, Target::Stderr),
+        };
+        let journal = log == Target::Stderr && log::stderr_is_the_journal();
+        let level = value(&written.log_level).copied().unwrap_or(LogLevel::Info);
+        let format = value(&written.log_format).copied().unwrap_or(LogFormat::Text);
+        let capture = value(&written.capture_output).copied().unwrap_or(true);
+        let (form, access) = (LogConfig { level, format, journal }, self.access_log(written)?);
+        Ok(LogsConfig { form, log, access, capture })
+    }
+
+    fn access_log(&self, written: &Written) -> Result<Option<AccessConfig>, ConfigError> {
+        if let Some(format) = &written.access_log_format {
+            let mistake = match (&written.access_log, Format::parse(format.get_ref())) {
+                (None, _) => Some(Mistake::Alone("access-log")),
+                (Some(_), parsed) => parsed.err().map(Mistake::Format),
+            };
+            if let Some(mistake) = mistake {
+                return Err(self.at("access-log-format", format, mistake));
+            }
+        }
+        let format = value(&written.access_log_format).map_or(ACCESS_FORMAT, String::as_str);
+        Ok(value(&written.access_log).map(|path| AccessConfig {
+            to: self.target(path, Target::Stdout),
+            format: format.to_owned(),
+        }))
+    }
+
+    fn target(&self, path: &str, standard: Target) -> Target {
+        if path == "-" { standard } else { Target::File(self.base.join(path)) }
+    }
 }

@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::address::{Address, AddressError};
 use super::allow::{Allow, AllowError};
 use super::check::{MAX_APPS, MAX_LISTENERS};
+use crate::observe::access::FormatError;
 
 /// What is wrong, and what to do.
 #[derive(Debug, Error)]
@@ -165,6 +166,12 @@ pub enum Mistake {
     /// Two keys that exclude each other.
     #[error("can't be used with {0}; {1}")]
     Conflict(&'static str, &'static str),
+    /// A key that says something about another one, which is not there.
+    #[error("does nothing without {0}; add that, or remove this")]
+    Alone(&'static str),
+    /// A format of the access log.
+    #[error("can't be used: {0}")]
+    Format(FormatError),
     /// Solo mode for one of several apps.
     #[error("is for a flupd with one app, and this one has several; run it alone in another flupd")]
     SoloOfSeveral,

@@ -10,10 +10,12 @@ use toml::Value;
 
 use super::address::Address;
 use super::check::{DEFAULT_GRACE, DEFAULT_MODE};
+use super::logs::ACCESS_FORMAT;
 use super::{
     AppConfig, AppId, AppLimits, Identity, Listen, Privileges, Protocol, ServeConfig, Timeouts,
 };
 use crate::observe::log::{LogFormat, LogLevel};
+use crate::observe::logs::AccessConfig;
 use crate::observe::sink::Target;
 
 /// What stands behind a value that nobody has given.
@@ -31,14 +33,14 @@ impl ServeConfig {
         file.value("read-timeout", seconds(given.read), seconds(default.read));
         file.value("write-timeout", seconds(given.write), seconds(default.write));
         file.value("keep-timeout", seconds(given.keep), seconds(default.keep));
-        let log = match &self.logs.log {
-            Target::Stderr => "-".into(),
-            Target::File(path) => text(path),
-        };
-        file.value("log", log, "-".into());
+        file.value("log", target(&self.logs.log), "-".into());
         let form = &self.logs.form;
         file.value("log-level", word(form.level), word(LogLevel::Info));
         file.value("log-format", word(form.format), word(LogFormat::Text));
+        if let Some(AccessConfig { to, format }) = &self.logs.access {
+            file.line("access-log", &target(to), false);
+            file.value("access-log-format", format.clone().into(), ACCESS_FORMAT.into());
+        }
         file.value("capture-output", self.logs.capture.into(), true.into());
         for listen in &self.listeners {
             file.listen(listen, self);
@@ -47,6 +49,13 @@ impl ServeConfig {
             file.app(&name(self, id), app, pythons.get(&id).map(PathBuf::as_path));
         }
         file.0
+    }
+}
+
+fn target(target: &Target) -> Value {
+    match target {
+        Target::Stdout | Target::Stderr => "-".into(),
+        Target::File(path) => text(path),
     }
 }
 

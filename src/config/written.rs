@@ -28,6 +28,8 @@ pub(super) struct Written {
     pub(super) log: Given<String>,
     pub(super) log_level: Given<LogLevel>,
     pub(super) log_format: Given<LogFormat>,
+    pub(super) access_log: Given<String>,
+    pub(super) access_log_format: Given<String>,
     pub(super) capture_output: Given<bool>,
     pub(super) listen: Vec<Spanned<WrittenListen>>,
     pub(super) apps: BTreeMap<Spanned<String>, Spanned<WrittenApp>>,

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use tracing::{debug, info, warn};
 
+use super::access::Ended;
 use super::dialect::Event;
 use super::entry::Entry;
 use super::exchange::Exchange;
@@ -27,6 +28,7 @@ use super::shared::Shared;
 use super::spool::Extra;
 use super::stream::Stream;
 use super::wake::Wake;
+use crate::observe::access::Outcome;
 
 /// How much is read at once, in bytes.
 const READ: usize = 64 * 1024;
@@ -123,7 +125,8 @@ impl Connection {
                 Close::Drop
             }
         };
-        for open in self.open.drain(..) {
+        for open in std::mem::take(&mut self.open) {
+            self.note(&open, Outcome::Aborted, false);
             if let Stage::Answering(exchange) = open.stage {
                 cancel(&exchange);
             }
@@ -253,8 +256,9 @@ impl Connection {
         match assembly.finish(&route.mount).await {
             Ok(request) => {
                 let (wake, line) = (Rc::clone(&self.wake), Rc::clone(&self.line));
+                let tally = self.shared.access.is_some().then(Box::default);
                 let pool = route.app.pool();
-                let exchange = Exchange::new(request, Rc::clone(&pool), wake, open.id, line);
+                let exchange = Exchange::new(request, Rc::clone(&pool), wake, open.id, line, tally);
                 open.stage = Stage::Answering(Rc::clone(&exchange));
                 pool.submit(exchange);
             }
@@ -266,6 +270,7 @@ impl Connection {
     fn abort(&mut self, id: u16) {
         let Some(at) = self.open.iter().position(|open| open.id == id) else { return };
         let open = self.open.remove(at);
+        self.note(&open, Outcome::Aborted, open.keep);
         if let Stage::Answering(exchange) = &open.stage {
             cancel(exchange);
         }
@@ -301,10 +306,19 @@ impl Connection {
 
     fn finish(&mut self, at: usize, whole: bool) {
         let open = self.open.remove(at);
+        let outcome = if whole { Outcome::Complete } else { Outcome::Cut };
+        self.note(&open, outcome, open.keep && whole);
         self.served = true;
         self.closing |= !open.keep || !whole;
         self.cut |= !whole;
         self.line.borrow_mut().last_write = park::now();
+    }
+
+    /// Writes a request that is over to the access log, if there is one.
+    fn note(&self, open: &Open, outcome: Outcome, kept: bool) {
+        if let Some(access) = &self.shared.access {
+            access.write(open, Ended { outcome, peer: &self.peer, kept });
+        }
     }
 
     fn write(&mut self) -> io::Result<()> {

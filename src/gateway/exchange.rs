@@ -14,6 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
+use cgi::Params;
 use flupd_channel::worker::Pump;
 
 use super::line::{Line, Relayed};
@@ -21,6 +22,7 @@ use super::pool::Pool;
 use super::refusal::Refusal;
 use super::request::Request;
 use super::seat::Seat;
+use super::tally::Tally;
 use super::wake::Wake;
 
 /// How much error text may wait for the head, in bytes. What is past that is in
@@ -59,7 +61,8 @@ pub(super) enum Pumped {
 /// One request.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// The request; `None` for one that was refused before it was whole.
+    /// The request. Of one that was refused before it was whole there are only its
+    /// params, if they are known.
     pub(super) request: Option<Request>,
     /// How often a worker died with it inside.
     pub(super) attempts: Cell<u8>,
@@ -73,6 +76,8 @@ pub(super) struct Exchange {
     pool: RefCell<Option<Rc<Pool>>>,
     /// The id of the request on its connection, and where its answer goes out.
     way: Option<(u16, Rc<RefCell<Line>>)>,
+    /// What the access log will tell.
+    tally: Option<Box<Tally>>,
 }
 
 impl Exchange {
@@ -84,15 +89,21 @@ impl Exchange {
         connection: Rc<Wake>,
         id: u16,
         line: Rc<RefCell<Line>>,
+        tally: Option<Box<Tally>>,
     ) -> Rc<Self> {
         let way = Some((id, line));
         let pool = RefCell::new(Some(pool));
-        Rc::new(Self { way, pool, ..Self::at(Place::Waiting, Some(request), connection) })
+        Rc::new(Self { way, pool, tally, ..Self::at(Place::Waiting, Some(request), connection) })
     }
 
-    /// A request that is answered with a refusal.
-    pub(super) fn refused(refusal: Refusal, connection: Rc<Wake>) -> Rc<Self> {
-        Rc::new(Self::at(Place::Refused(refusal), None, connection))
+    /// A request that is answered with a refusal, before it was whole.
+    pub(super) fn refused(
+        refusal: Refusal,
+        params: Option<Params>,
+        connection: Rc<Wake>,
+    ) -> Rc<Self> {
+        let request = params.map(Request::unfinished);
+        Rc::new(Self::at(Place::Refused(refusal), request, connection))
     }
 
     fn at(place: Place, request: Option<Request>, connection: Rc<Wake>) -> Self {
@@ -106,6 +117,7 @@ impl Exchange {
             connection,
             pool: RefCell::default(),
             way: None,
+            tally: None,
         }
     }
 
@@ -117,6 +129,16 @@ impl Exchange {
     /// Another pool runs it.
     pub(super) fn set_pool(&self, pool: Rc<Pool>) {
         self.pool.replace(Some(pool));
+    }
+
+    /// What the access log will tell of it, if there is one.
+    pub(super) fn tally(&self) -> Option<&Tally> {
+        self.tally.as_deref()
+    }
+
+    /// What the web server calls it, for the log.
+    pub(super) fn id(&self) -> Option<String> {
+        self.request.as_ref()?.id()
     }
 
     /// Where the answer is.

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tracing::error;
 
+use super::access::AccessLog;
 use super::app::App;
 use super::entry::Entry;
 use super::listener::{self, Admission, Listener};
@@ -44,7 +45,11 @@ struct Listening {
 
 impl Front {
     /// Nothing listens yet, and nobody works. Reports go to the supervisor.
-    pub(super) fn new(config: &GatewayConfig, reports: UnboundedSender<FromGateway>) -> Self {
+    pub(super) fn new(
+        config: &GatewayConfig,
+        reports: UnboundedSender<FromGateway>,
+        access: Option<Rc<AccessLog>>,
+    ) -> Self {
         let fds = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let fds = fds.and_then(|fds| usize::try_from(fds).ok()).unwrap_or(usize::MAX);
         let threads: usize = config.apps.values().map(|app| app.concurrency).sum();
@@ -54,7 +59,7 @@ impl Front {
         let (limits, timeouts) = (config.limits, config.timeouts);
         let (buffers, stopping) = (RefCell::default(), Stopping::default());
         Self {
-            shared: Rc::new(Shared { limits, timeouts, buffers, stopping }),
+            shared: Rc::new(Shared { limits, timeouts, buffers, stopping, access }),
             apps: RefCell::default(),
             reports,
             admission: Admission::new(connections.max(16)),
@@ -161,6 +166,13 @@ impl Front {
     /// No worker gets more requests: the gateway is done.
     pub(super) fn close(&self) {
         self.apps.borrow().values().for_each(|app| app.close());
+    }
+
+    /// Sends the last lines of the access log.
+    pub(super) async fn finish_log(&self) {
+        if let Some(access) = &self.shared.access {
+            access.finish().await;
+        }
     }
 
     /// Accepts no more, once it has taken what the kernel has accepted already.

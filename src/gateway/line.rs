@@ -87,7 +87,7 @@ impl Line {
             Place::Seated(seat) if seat.serves(exchange) => self.take(id, exchange, &seat),
             Place::Seated(_) => Ok(Relayed::Nothing),
             Place::Refused(refusal) => {
-                self.refuse(id, &refusal);
+                self.refuse(id, exchange, &refusal);
                 Ok(Relayed::Whole)
             }
             Place::Cut | Place::Delivered { whole: false } => Ok(Relayed::Cut),
@@ -143,7 +143,10 @@ impl Line {
         Ok(all)
     }
 
-    fn refuse(&mut self, id: u16, refusal: &Refusal) {
+    fn refuse(&mut self, id: u16, exchange: &Exchange, refusal: &Refusal) {
+        if let Some(tally) = exchange.tally() {
+            tally.refuse(refusal);
+        }
         self.dialect.body(&mut self.out, id, refusal.head().as_bytes());
         self.dialect.body(&mut self.out, id, refusal.body().as_bytes());
         self.dialect.end(&mut self.out, id);
@@ -164,6 +167,7 @@ impl Line {
         let mut replies = port.replies();
         let mut out = Outgoing::new(&mut self.out);
         let is_fastcgi = self.dialect.is_fastcgi();
+        let tally = exchange.tally();
         let mut end = None;
         let broken = loop {
             if out.is_full() || out.len() >= bound {
@@ -173,6 +177,9 @@ impl Line {
                 Ok(None) => break None,
                 Ok(Some(Reply::Head { text, last })) => {
                     exchange.start();
+                    if let Some(tally) = tally {
+                        tally.head(text);
+                    }
                     if is_fastcgi {
                         out.stdout(id, text)
                     } else {
@@ -183,8 +190,12 @@ impl Line {
                         out.stderr(id, &held);
                     }
                 }
-                Ok(Some(Reply::Body(part))) if is_fastcgi => out.stdout(id, part),
-                Ok(Some(Reply::Body(part))) => out.plain(part),
+                Ok(Some(Reply::Body(part))) => {
+                    if let Some(tally) = tally {
+                        tally.body(part.len());
+                    }
+                    if is_fastcgi { out.stdout(id, part) } else { out.plain(part) }
+                }
                 Ok(Some(Reply::Stderr(text))) => {
                     let text = text.to_text();
                     seat.log_stderr(exchange, &text);
@@ -195,6 +206,7 @@ impl Line {
                     }
                 }
                 Ok(Some(Reply::Log(level, text))) => seat.log(exchange, level, &text.to_text()),
+                Ok(Some(Reply::Times(times))) => tally.iter().for_each(|tally| tally.times(times)),
                 Ok(Some(Reply::End(outcome))) => {
                     if outcome == Outcome::Complete && exchange.started() {
                         out.close_record();
@@ -242,7 +254,7 @@ impl Line {
             }
             _ if exchange.started() => Relayed::Cut,
             _ => {
-                self.refuse(id, &Refusal::no_answer());
+                self.refuse(id, exchange, &Refusal::no_answer());
                 Relayed::Whole
             }
         }

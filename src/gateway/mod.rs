@@ -6,6 +6,7 @@
 //! it at a `seat` or queues it → the app thread answers into its ring → `line`
 //! takes the answer → `outgoing` encodes and writes.
 
+mod access;
 mod admit;
 mod app;
 mod arriving;
@@ -34,6 +35,7 @@ pub mod solo;
 mod spool;
 mod stopping;
 mod stream;
+mod tally;
 mod wake;
 mod watch;
 
@@ -46,10 +48,12 @@ use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use self::access::AccessLog;
 use self::front::Front;
 use self::pool::Pool;
 use crate::config::{GatewayConfig, GroupId};
 use crate::control::{Control, FromGateway, ToGateway};
+use crate::observe::access::Format;
 use crate::observe::log;
 
 /// Runs the gateway until the supervisor says stop and all is answered, or the
@@ -88,11 +92,12 @@ async fn serve(control: OwnedFd, output: Option<log::Output>) -> anyhow::Result<
         Some(output) => log::start(config.log, output),
         None => start_log(&config, &mut fds)?,
     }
+    let access = open_access_log(&config, &mut fds)?;
     if let Err(error) = schedule::batch() {
         debug!(%error, "the gateway is scheduled as any other process");
     }
     let _bell = Bell::new(bell).context("the bell can't be watched")?;
-    let gateway = Gateway::new(&config, control);
+    let gateway = Gateway::new(&config, control, access);
     gateway.front.configure(&config, fds)?;
     gateway.control.send(&FromGateway::Listening, &[]).await.context("the supervisor is gone")?;
     gateway.obey().await?;
@@ -105,6 +110,17 @@ fn start_log(config: &GatewayConfig, fds: &mut Vec<OwnedFd>) -> anyhow::Result<(
     let socket = fds.pop().context("the log did not come with the configuration")?;
     log::start(config.log, log::Output::socket(socket));
     Ok(())
+}
+
+/// Begins the access log, if there is one, by the socket that is last now.
+fn open_access_log(
+    config: &GatewayConfig,
+    fds: &mut Vec<OwnedFd>,
+) -> anyhow::Result<Option<Rc<AccessLog>>> {
+    let Some(format) = &config.access else { return Ok(None) };
+    let socket = fds.pop().context("the access log did not come with the configuration")?;
+    let log = AccessLog::new(Format::parse(format)?, socket);
+    Ok(Some(log.context("the access log can't be watched")?))
 }
 
 struct Gateway {
@@ -122,7 +138,7 @@ enum Obeyed {
 }
 
 impl Gateway {
-    fn new(config: &GatewayConfig, control: Rc<Control>) -> Self {
+    fn new(config: &GatewayConfig, control: Rc<Control>, access: Option<Rc<AccessLog>>) -> Self {
         let (reports, mut reported) = mpsc::unbounded_channel::<FromGateway>();
         let reporter = Rc::clone(&control);
         tokio::task::spawn_local(async move {
@@ -132,7 +148,7 @@ impl Gateway {
                 }
             }
         });
-        Self { control, front: Front::new(config, reports) }
+        Self { control, front: Front::new(config, reports, access) }
     }
 
     /// Does what the supervisor says, until it says stop or has gone.
@@ -190,5 +206,6 @@ impl Gateway {
             }
         }
         self.front.close();
+        self.front.finish_log().await;
     }
 }

@@ -4,10 +4,12 @@ use std::rc::Rc;
 
 use cgi::Params;
 use flupd_channel::Role;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::dialect::Event;
 use super::exchange::Exchange;
+use super::park;
 use super::refusal::Refusal;
 use super::request::Assembly;
 use super::routes::{Route, Routes};
@@ -20,6 +22,8 @@ pub(super) struct Open {
     /// Whether the connection outlives it.
     pub(super) keep: bool,
     role: Role,
+    /// When its first byte was read.
+    pub(super) begun: Instant,
     pub(super) stage: Stage,
 }
 
@@ -55,9 +59,26 @@ impl Open {
 
     /// Answers it without the app; what still comes of it is ignored.
     pub(super) fn refuse(&mut self, refusal: Refusal, wake: &Rc<Wake>) {
-        warn!(why = refusal.why, status = refusal.status, "request refused");
+        let params = match std::mem::replace(&mut self.stage, Stage::Begun) {
+            Stage::Receiving(_, assembly) => Some(assembly.into_params()),
+            Stage::Begun | Stage::Answering(_) => None,
+        };
+        self.refuse_with(refusal, params, wake);
+    }
+
+    /// The same for one whose params are these, as far as they are known.
+    pub(super) fn refuse_with(
+        &mut self,
+        refusal: Refusal,
+        params: Option<Params>,
+        wake: &Rc<Wake>,
+    ) {
+        let Refusal { status, ref why, .. } = refusal;
+        let exchange = Exchange::refused(refusal.clone(), params, Rc::clone(wake));
+        let request = exchange.request.is_some().then(|| exchange.describe());
+        warn!(request, id = exchange.id(), why, status, "request refused");
         wake.notify();
-        self.stage = Stage::Answering(Exchange::refused(refusal, Rc::clone(wake)));
+        self.stage = Stage::Answering(exchange);
     }
 }
 
@@ -70,7 +91,7 @@ pub(super) fn handle(
 ) -> Handled {
     let id = match event {
         Event::Begin { id, keep, role } => {
-            open.push(Open { id, keep, role, stage: Stage::Begun });
+            open.push(Open { id, keep, role, begun: park::now(), stage: Stage::Begun });
             return Handled::Nothing;
         }
         Event::Params { id, .. }
@@ -91,7 +112,10 @@ pub(super) fn handle(
                 open.stage = Stage::Receiving(route, Box::new(assembly));
                 return if whole { Handled::Whole(at) } else { Handled::Nothing };
             }
-            Err(refusal) => refusal,
+            Err((refusal, params)) => {
+                open.refuse_with(refusal, Some(params), wake);
+                return Handled::Nothing;
+            }
         },
         (Event::Body { bytes, .. }, Stage::Receiving(_, assembly)) => match assembly.body(bytes) {
             Ok(()) => return Handled::Grown(at),
@@ -114,14 +138,22 @@ pub(super) fn handle(
 }
 
 /// Begins with the body of a request that has an app.
-fn assemble(role: Role, params: Params, routes: &Routes) -> Result<(Rc<Route>, Assembly), Refusal> {
-    let route = routes.find(&params)?;
+fn assemble(
+    role: Role,
+    params: Params,
+    routes: &Routes,
+) -> Result<(Rc<Route>, Assembly), (Refusal, Params)> {
+    let route = match routes.find(&params) {
+        Ok(route) => route,
+        Err(refusal) => return Err((refusal, params)),
+    };
     let (limits, shelf) = (route.app.limits(), route.app.shelf());
     // Its listener takes as much as any of its apps does.
     let length = params.bytes().len();
     if length > limits.params {
         let why = format!("the params have {length} bytes, more than {}", limits.params);
-        return Err(Refusal::params_too_large(format!("{why} (--max-params)")));
+        let refusal = Refusal::params_too_large(format!("{why} (--max-params)"));
+        return Err((refusal, params));
     }
     let assembly = Assembly::new(role, params, &limits, shelf)?;
     Ok((route, assembly))

@@ -12,6 +12,10 @@ use super::routes::Mount;
 use super::spool::Extra;
 use super::stream::Stream;
 use crate::config::AppLimits;
+use crate::observe::access::request_id;
+
+/// How much of a request's id is logged, in bytes.
+const MAX_ID: usize = 128;
 
 /// A complete request.
 #[derive(Debug)]
@@ -27,6 +31,11 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// What is known of one that was refused before it was whole.
+    pub(super) const fn unfinished(params: Params) -> Self {
+        Self { role: Role::Responder, params, body: Body::Memory(Vec::new()), data: None }
+    }
+
     /// `REQUEST_METHOD`, for the log.
     pub(super) fn method(&self) -> String {
         text(self.params.get(b"REQUEST_METHOD"))
@@ -42,11 +51,25 @@ impl Request {
         self.data.is_none() && size(&self.params, &self.body) == Size::Small
     }
 
+    /// What the web server calls it, for the log; no longer than [`MAX_ID`].
+    pub(super) fn id(&self) -> Option<String> {
+        let id = request_id(&self.params)?;
+        Some(text(Some(id.get(..MAX_ID).unwrap_or(id))))
+    }
+
     /// Whether doing it twice is the same as doing it once and changes nothing
     /// (RFC 9110 section 9.2), so that it may be given to a second worker.
     pub(super) fn is_repeatable(&self) -> bool {
         matches!(self.params.get(b"REQUEST_METHOD"), Some(b"GET" | b"HEAD" | b"OPTIONS"))
     }
+}
+
+/// The params of an Authorizer, which has no body.
+fn without_length(params: Params) -> Params {
+    if params.get(b"CONTENT_LENGTH").is_none() {
+        return params;
+    }
+    params.iter().filter(|(name, _)| *name != b"CONTENT_LENGTH").collect()
 }
 
 fn text(value: Option<&[u8]>) -> String {
@@ -69,26 +92,55 @@ impl Assembly {
     /// Begins with the params.
     ///
     /// # Errors
-    /// A [`Refusal`] when a length in them is no number or over the limit.
+    /// What is wrong, with the params.
     pub(super) fn new(
         role: Role,
-        mut params: Params,
+        params: Params,
         limits: &AppLimits,
         shelf: &Shelf,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, (Refusal, Params)> {
+        match Self::expect(role, &params, limits, shelf) {
+            Ok((body, data)) => {
+                let awaited = 1 + u8::from(data.is_some());
+                let params = if role == Role::Authorizer { without_length(params) } else { params };
+                Ok(Self { params, role, body, data, awaited })
+            }
+            Err(refusal) => Err((refusal, params)),
+        }
+    }
+
+    /// What is to come, and room for it. A [`Refusal`] when a length in the params
+    /// is no number or over the limit.
+    fn expect(
+        role: Role,
+        params: &Params,
+        limits: &AppLimits,
+        shelf: &Shelf,
+    ) -> Result<(Arriving, Option<Arriving>), Refusal> {
         let body = match role {
             // It sees what is asked, not what is sent (section 6.3).
             Role::Authorizer => Arriving::none(shelf)?,
-            _ => Arriving::new(&params, "CONTENT_LENGTH", limits.body, shelf)?,
+            _ => Arriving::new(params, "CONTENT_LENGTH", limits.body, shelf)?,
         };
-        if role == Role::Authorizer && params.get(b"CONTENT_LENGTH").is_some() {
-            params = params.iter().filter(|(name, _)| *name != b"CONTENT_LENGTH").collect();
-        }
         let data = (role == Role::Filter)
-            .then(|| Arriving::new(&params, "FCGI_DATA_LENGTH", limits.body, shelf))
+            .then(|| Arriving::new(params, "FCGI_DATA_LENGTH", limits.body, shelf))
             .transpose()?;
-        let awaited = 1 + u8::from(data.is_some());
-        Ok(Self { params, role, body, data, awaited })
+        Ok((body, data))
+    }
+
+    /// The params, as the web server sent them.
+    pub(super) const fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Gives the params back: no request will be made of them.
+    pub(super) fn into_params(self) -> Params {
+        self.params
+    }
+
+    /// How much has arrived of body and data, in bytes.
+    pub(super) fn received(&self) -> u64 {
+        self.body.length() + self.data.as_ref().map_or(0, Arriving::length)
     }
 
     /// Whether the params said that there is no body. The request is whole then,
@@ -181,6 +233,7 @@ mod tests {
                 .collect();
         let limits = AppLimits { body: 10, ..AppLimits::default() };
         Assembly::new(Role::Responder, params, &limits, &Shelf::new(10))
+            .map_err(|(refusal, _)| refusal)
     }
 
     async fn whole(content_length: &[u8], body: &[u8]) -> Result<Request, Refusal> {
@@ -241,7 +294,7 @@ mod tests {
         .into_iter()
         .collect();
         let limits = AppLimits { body: 10, ..AppLimits::default() };
-        Assembly::new(role, params, &limits, &Shelf::new(10))
+        Assembly::new(role, params, &limits, &Shelf::new(10)).map_err(|(refusal, _)| refusal)
     }
 
     /// Section 6.3: it is given no body, so it must not look for one.

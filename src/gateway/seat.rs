@@ -93,8 +93,10 @@ impl Seat {
     /// What [`Port::stage`] reports; the request is not staged then.
     pub(super) fn stage(self: &Rc<Self>, exchange: Rc<Exchange>) -> io::Result<bool> {
         if let Some(request) = &exchange.request {
+            let mut port = self.port.borrow_mut();
+            port.timed = exchange.tally().is_some();
             let Request { role, params, body, data } = request;
-            self.port.borrow_mut().stage_as(*role, params, body, data.as_ref())?;
+            port.stage_as(*role, params, body, data.as_ref())?;
         }
         exchange.put(Place::Seated(Rc::clone(self)));
         let mut staged = self.staged.borrow_mut();
@@ -169,6 +171,7 @@ impl Seat {
                 Reply::Log(level, text) => self.log(unwanted, level, &text.to_text()),
                 Reply::Stderr(text) => self.log_stderr(unwanted, &text.to_text()),
                 Reply::End(outcome) => end = Some(outcome),
+                Reply::Times(times) => unwanted.tally().iter().for_each(|tally| tally.times(times)),
                 Reply::Head { .. } | Reply::Body(_) => {}
             }
         }
@@ -210,21 +213,23 @@ impl Seat {
 
     /// Logs what the app's bridge has to say about a request.
     pub(super) fn log(&self, exchange: &Exchange, level: LogLevel, text: &str) {
-        let (app, worker, request) = (self.app.as_deref(), self.worker, exchange.describe());
+        let (app, worker) = (self.app.as_deref(), self.worker);
+        let (request, id) = (exchange.describe(), exchange.id());
         // Indented, so that no line of an app's text can pass for one of ours.
         let what = text.trim_end().replace('\n', "\n    ");
         match level {
-            LogLevel::Error => error!(app, worker, request, %what, "app error"),
-            LogLevel::Warn => warn!(app, worker, request, %what, "app warning"),
-            LogLevel::Info => info!(app, worker, request, %what, "app notice"),
+            LogLevel::Error => error!(app, worker, request, id, %what, "app error"),
+            LogLevel::Warn => warn!(app, worker, request, id, %what, "app warning"),
+            LogLevel::Info => info!(app, worker, request, id, %what, "app notice"),
         }
     }
 
     /// Logs what the app wrote to `wsgi.errors`.
     pub(super) fn log_stderr(&self, exchange: &Exchange, text: &str) {
-        let (app, worker, request) = (self.app.as_deref(), self.worker, exchange.describe());
+        let (app, worker) = (self.app.as_deref(), self.worker);
+        let (request, id) = (exchange.describe(), exchange.id());
         for line in text.lines() {
-            warn!(app, worker, request, line, "wsgi.errors");
+            warn!(app, worker, request, id, line, "wsgi.errors");
         }
     }
 }

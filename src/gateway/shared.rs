@@ -1,7 +1,9 @@
 //! What all connections have in common.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
+use super::access::AccessLog;
 use super::stopping::Stopping;
 use crate::config::{Limits, Timeouts};
 
@@ -13,4 +15,5 @@ pub(super) struct Shared {
     /// Read buffers that nobody uses: an idle connection has none.
     pub(super) buffers: RefCell<Vec<Vec<u8>>>,
     pub(super) stopping: Stopping,
+    pub(super) access: Option<Rc<AccessLog>>,
 }

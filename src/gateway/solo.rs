@@ -20,7 +20,7 @@ use tokio::time::timeout;
 pub use super::cgi::Cgi;
 use super::cgi::Client;
 use super::front::Front;
-use super::{park, runtime};
+use super::{open_access_log, park, runtime};
 use crate::config::GatewayConfig;
 use crate::observe::log;
 
@@ -106,7 +106,11 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     // Nobody is told of a broken worker: it is this process.
     let (reports, _nobody) = mpsc::unbounded_channel();
     let config = parse(&solo.config)?;
-    let front = Front::new(&config, reports);
+    let access = match &mut solo.peers {
+        Peers::Listeners(sockets) => open_access_log(&config, sockets)?,
+        Peers::Cgi(_) => None,
+    };
+    let front = Front::new(&config, reports, access);
     match &mut solo.peers {
         Peers::Listeners(sockets) => front.configure(&config, std::mem::take(sockets))?,
         Peers::Cgi(_) => config.apps.iter().for_each(|(id, app)| front.introduce(*id, app)),
@@ -144,6 +148,7 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     pool.give_up("the app called sys.exit");
     // Answers that are there still go out.
     while !front.is_empty() && timeout(FAREWELL, front.emptied()).await.is_ok() {}
+    front.finish_log().await;
     client.map_or(Ok(()), Client::end)
 }
 

@@ -22,14 +22,26 @@ pub struct LogsConfig {
     pub form: LogConfig,
     /// Where the log goes.
     pub log: Target,
+    /// The access log, if there is one.
+    pub access: Option<AccessConfig>,
     /// Whether what apps print becomes lines of the log.
     pub capture: bool,
+}
+
+/// An access log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessConfig {
+    /// Where it goes.
+    pub to: Target,
+    /// Its format, which was parsed once and is right.
+    pub format: String,
 }
 
 /// The open logs.
 #[derive(Debug)]
 pub struct Logs {
     log: Arc<Sink>,
+    access: Option<Arc<Sink>>,
     collector: Collector,
     capture: bool,
 }
@@ -50,22 +62,35 @@ impl Logs {
     /// What keeps a file from being opened or a thread from being started, with
     /// the file's name.
     pub fn start(config: &LogsConfig) -> io::Result<Self> {
-        let target = &config.log;
-        let log = Sink::open(target.clone())
-            .map_err(|error| io::Error::new(error.kind(), format!("{target}: {error}")))?;
+        let open = |target: &Target| {
+            Sink::open(target.clone())
+                .map_err(|error| io::Error::new(error.kind(), format!("{target}: {error}")))
+        };
+        let log = open(&config.log)?;
+        let access = config.access.as_ref().map(|access| {
+            // One file has one writer, whatever it is called.
+            let same = access.to.is_same_as(&config.log);
+            if same { Ok(Arc::clone(&log)) } else { open(&access.to) }
+        });
+        let access = access.transpose()?;
         log::start(config.form, Output::Sink(Arc::clone(&log)));
         let collector = Collector::start(Arc::clone(&log), config.form.format)?;
-        Ok(Self { log, collector, capture: config.capture })
+        Ok(Self { log, access, collector, capture: config.capture })
     }
 
-    /// Where a gateway sends its events: its end of a packet socket.
+    /// Where a gateway sends its lines: its ends of packet sockets, the access
+    /// log's if there is one, then the log's.
     ///
     /// # Errors
     /// What `socketpair(2)` reports.
-    pub fn for_gateway(&self) -> io::Result<OwnedFd> {
-        let (socket, theirs) = packet::pair()?;
-        self.collector.read(Source::Lines { socket, sink: Arc::clone(&self.log) });
-        Ok(theirs)
+    pub fn for_gateway(&self) -> io::Result<Vec<OwnedFd>> {
+        let sinks = self.access.iter().chain([&self.log]);
+        let ends = sinks.map(|sink| {
+            let (socket, theirs) = packet::pair()?;
+            self.collector.read(Source::Lines { socket, sink: Arc::clone(sink) });
+            Ok(theirs)
+        });
+        ends.collect()
     }
 
     /// Where a process prints. `None`: where flupd itself would.
@@ -88,11 +113,17 @@ impl Logs {
     /// that came before are still written to the old ones.
     pub fn reopen(&self) {
         self.log.reopen();
+        if let Some(access) = &self.access {
+            access.reopen();
+        }
     }
 
     /// Writes what there is to write. Nothing that is written later is read.
     pub fn finish(&self) {
         self.collector.finish(FAREWELL);
+        if let Some(access) = &self.access {
+            access.flush(FAREWELL);
+        }
         self.log.flush(FAREWELL);
     }
 }

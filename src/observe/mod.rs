@@ -1,5 +1,6 @@
 //! What flupd tells its administrator.
 
+pub mod access;
 pub mod collector;
 pub mod lines;
 pub mod log;

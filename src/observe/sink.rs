@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,6 +36,8 @@ const MODE: u32 = 0o640;
 /// Where a log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
+    /// Standard output, duplicated.
+    Stdout,
     /// Standard error, duplicated.
     Stderr,
     /// A file, appended to.
@@ -207,12 +209,23 @@ impl Sink {
 }
 
 impl Target {
+    /// Whether both are the same file, which must have one writer only.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let place = |target: &Self| {
+            let file = target.open().ok()?.metadata().ok()?;
+            Some((file.dev(), file.ino()))
+        };
+        self == other || place(self).is_some_and(|here| Some(here) == place(other))
+    }
+
     /// Opens it, to append.
     ///
     /// # Errors
     /// What `open(2)` reports.
     pub fn open(&self) -> io::Result<File> {
         match self {
+            Self::Stdout => Ok(io::stdout().as_fd().try_clone_to_owned()?.into()),
             Self::Stderr => Ok(io::stderr().as_fd().try_clone_to_owned()?.into()),
             Self::File(path) => append(path),
         }
@@ -222,6 +235,7 @@ impl Target {
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Stdout => f.write_str("standard output"),
             Self::Stderr => f.write_str("standard error"),
             Self::File(path) => path.display().fmt(f),
         }

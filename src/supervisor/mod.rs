@@ -409,7 +409,7 @@ impl Supervisor<'_> {
         let gateway = GatewayProcess::watch(child, ours, self.events.clone())?;
         let bell = flupd_channel::bell()?;
         let mut fds = sockets;
-        fds.push(self.logs.for_gateway()?);
+        fds.extend(self.logs.for_gateway()?);
         fds.push(bell.try_clone()?);
         gateway.tell(ToGateway::Configure(config), fds);
         self.gateway = Some(gateway);
@@ -464,7 +464,7 @@ impl Supervisor<'_> {
         let gateway = serde_json::to_string(&gateway)?;
         let task = Task::Solo { worker: program.worker_config(worker), gateway };
         let mut sockets = listeners.duplicate()?;
-        sockets.push(self.logs.for_gateway()?);
+        sockets.extend(self.logs.for_gateway()?);
         let (ours, theirs) = packet::pair()?;
         let fds: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
         send_task(&ours, &task, &fds)?;

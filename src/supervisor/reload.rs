@@ -125,6 +125,9 @@ async fn find(source: &Source, generation: u64, before: &ServeConfig) -> anyhow:
     if config.is_solo() != before.is_solo() {
         bail!("solo mode can't be switched on or off while flupd runs; stop it and start it again");
     }
+    if config.logs != before.logs {
+        bail!("what is said of logs can't be changed while flupd runs; stop it and start it again");
+    }
     let programs = programs(&config, generation).await?;
     Ok((config, programs))
 }

@@ -10,6 +10,7 @@
 #[macro_use]
 mod harness;
 
+mod access_log;
 mod admission;
 mod app_loading;
 mod cancelled;

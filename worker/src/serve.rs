@@ -45,12 +45,18 @@ impl Server {
     }
 
     /// Answers one request. `None` if the port is lost, which can't be.
-    pub(crate) fn serve(&mut self, py: Python<'_>, request: Request, port: Port) -> Option<Served> {
+    pub(crate) fn serve(
+        &mut self,
+        py: Python<'_>,
+        request: Request,
+        mut port: Port,
+    ) -> Option<Served> {
         let Request { mut params, body, role, data } = request;
         if port.is_cancelled() {
             // Before the app has begun it: there is nothing to end.
             return Some(Served { port, outcome: Outcome::Cut, params });
         }
+        port.app_begins();
         let head_request = params.get(b"REQUEST_METHOD") == Some(b"HEAD");
         let handles = self.handles.take().map_or_else(
             || {

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use command_fds::{CommandFdExt, FdMapping};
 use flupd_channel::packet;
 use flupd_channel::startup::{STATUS_FD, Task, WorkerConfig, send_task};
@@ -23,6 +23,9 @@ use crate::supervisor::spawn::{self, SOLO};
 /// request. Returns only what keeps it from that.
 pub(super) fn serve(config: &ServeConfig, cgi: bool) -> anyhow::Result<Infallible> {
     let app = config.apps.values().next().context("there is no app")?;
+    if config.logs.access.is_some() {
+        bail!("the access log is written by `flupd serve`; let the web server write its own");
+    }
     let python = interpreter::choose(app.python.as_deref())?;
     let library = spawn::library(SOLO)?;
     let listeners = config.listeners.iter().map(|listen| ListenerConfig {

@@ -9,6 +9,7 @@ use crate::config::resolved::DEFAULT;
 use crate::config::written::{WrittenApp, WrittenListen};
 use crate::config::{Allow, AppId, Protocol, Role};
 use crate::observe::log::{LogFormat, LogLevel};
+use crate::observe::logs::AccessConfig;
 use crate::observe::sink::Target;
 
 /// A room with an app's directory, and what a file there says.
@@ -50,6 +51,8 @@ const EVERYTHING: &str = r#"
             log = "flupd.log"
             log-level = "warn"
             capture-output = false
+            access-log = "logs/access.log"
+            access-log-format = "%h %s"
             log-format = "json"
 
             [[listen]]
@@ -101,6 +104,9 @@ fn every_key_is_read() {
         (config.logs.log, config.logs.capture),
         (Target::File(here.join("flupd.log")), false)
     );
+    let access =
+        AccessConfig { to: Target::File(here.join("logs/access.log")), format: "%h %s".into() };
+    assert_eq!(config.logs.access, Some(access));
     // In the order of their names.
     let (blog, shop) = (&config.apps[&AppId(0)], &config.apps[&AppId(1)]);
     assert_eq!(config.apps.len(), 2);
@@ -165,6 +171,8 @@ fn every_mistake_says_where_it_stands() {
         (shop("directory = \"x\""), "flupd.toml:3:1: there is no key directory here; did you mean chdir?"),
         (listen("address = \"x\""), "flupd.toml:2:1: there is no key address here; there are fastcgi, scgi, mode, owner, group, role, allow, apps"),
         ("listne = 1\n".into(), "flupd.toml:1:1: there is no key listne here; did you mean listen?"),
+        (format!("access-log = \"-\"\naccess-log-format = \"%h %J\"\n{SHOP}"), "flupd.toml:2:21: access-log-format can't be used: no field is called %J\n    %h %J\n       ^"),
+        (format!("access-log-format = \"json\"\n{SHOP}"), "flupd.toml:1:21: access-log-format does nothing without access-log; add that, or remove this"),
         (format!("log-level = \"inof\"\n{SHOP}"), "flupd.toml:1:13: log-level \"inof\": this is none of error, warn, info, debug, trace; did you mean info?"),
         // Kinds.
         (shop("threads = \"4\""), "flupd.toml:3:11: threads: invalid type: string \"4\", expected i64"),

@@ -25,6 +25,7 @@ use super::seat::Seat;
 use super::seldom::Seldom;
 use crate::config::GroupId;
 use crate::control::FromGateway;
+use crate::observe::access::Seated;
 
 /// How long a worker whose ports are closed may take to end its process.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -133,6 +134,19 @@ impl Pool {
         }
         let entry = Worker { pid, ready: false, memory, seats, lost: Vec::new() };
         self.workers.borrow_mut().insert(worker, entry);
+    }
+
+    /// What the log calls the app, where there can be several.
+    pub(in crate::gateway) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Which seat this is, for the access log.
+    fn seated(&self, seat: &Rc<Seat>) -> Option<Seated> {
+        let workers = self.workers.borrow();
+        let Worker { pid, seats, .. } = workers.get(&seat.worker)?;
+        let at = seats.iter().position(|other| Rc::ptr_eq(other, seat))?;
+        Some(Seated { worker: seat.worker, pid: *pid, thread: at + 1 })
     }
 
     /// The worker has imported the app: its seats take requests.

@@ -38,9 +38,9 @@ impl Pool {
 
     fn say_refused(&self, exchange: &Exchange, refusal: &Refusal) {
         self.refused.say(|and_before| {
-            let request = exchange.describe();
+            let (request, id) = (exchange.describe(), exchange.id());
             let app = self.name.as_deref();
-            warn!(app, request, why = refusal.why, and_before, "request refused");
+            warn!(app, request, id, why = refusal.why, and_before, "request refused");
         });
     }
 
@@ -168,11 +168,17 @@ impl Pool {
     }
 
     fn stage(&self, seat: &Rc<Seat>, exchange: Rc<Exchange>) {
+        if let Some(tally) = exchange.tally()
+            && let Some(seated) = self.seated(seat)
+        {
+            tally.sit(seated);
+        }
         match seat.stage(Rc::clone(&exchange)) {
             Ok(true) => self.to_wake.borrow_mut().push(Rc::clone(seat)),
             Ok(false) => {}
             Err(error) => {
-                error!(app = self.name.as_deref(), %error, request = exchange.describe(), "request can't be handed over");
+                let (app, request) = (self.name.as_deref(), exchange.describe());
+                error!(app, %error, request, id = exchange.id(), "request can't be handed over");
                 exchange.refuse(Refusal::not_handed_over(&error));
             }
         }

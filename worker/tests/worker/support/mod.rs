@@ -197,6 +197,7 @@ fn take(port: &mut Port) -> Result<Option<Reply>, ChannelError> {
             Some(gateway::Reply::Body(part)) => break Reply::Body(copy(part)),
             Some(gateway::Reply::Stderr(text)) => break Reply::Stderr(copy(text)),
             Some(gateway::Reply::Log(level, text)) => break Reply::Log(level, copy(text)),
+            Some(gateway::Reply::Times(_)) => {}
             Some(gateway::Reply::End(outcome)) => break Reply::End(outcome),
         }
     };
