@@ -1,6 +1,7 @@
 //! The command line, as it is written. What it means is checked in
 //! [`crate::config`].
 
+pub mod control;
 pub mod logs;
 
 use std::ffi::OsString;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
+use self::control::{ControlArgs, LogLevelArgs, ReloadArgs};
 use self::logs::LogArgs;
 use crate::config::Role;
 use crate::config::{QUEUE, THREADS, WORKERS, values};
@@ -73,6 +75,14 @@ pub enum Command {
     /// Say whether `serve` with the same arguments could start, import each app, and write the
     /// configuration with all its defaults
     Check(Box<ServeArgs>),
+    /// Have a flupd that runs take new code and configuration, without losing a request
+    Reload(ReloadArgs),
+    /// Have it finish what it does, and end; returns when it has
+    Stop(ControlArgs),
+    /// Have it open its log files again
+    ReopenLogs(ControlArgs),
+    /// Have it log from this level on
+    LogLevel(LogLevelArgs),
     /// Send one request to a FastCGI or SCGI server, as a web server would
     Request(RequestArgs),
     /// The process between web server and workers; started by `serve`
@@ -186,6 +196,15 @@ pub struct ServeArgs {
     /// [default: what the web server's params say]
     #[arg(long, value_name = "NAME", help_heading = "App")]
     pub script_name: Option<String>,
+
+    /// Where `flupd reload` and the like give their orders: the path of a unix socket, or off
+    /// [default: the first unix socket that flupd makes, with .control behind its name]
+    #[arg(long, value_name = "PATH", help_heading = "Control")]
+    pub control: Option<String>,
+
+    /// Who may give orders besides the user that starts flupd and root: the members of this group
+    #[arg(long, value_name = "GROUP", help_heading = "Control")]
+    pub control_group: Option<String>,
 
     /// What is logged, and where
     #[command(flatten)]

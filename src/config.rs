@@ -5,6 +5,7 @@ mod allow;
 mod app;
 mod check;
 mod command_line;
+mod control_socket;
 mod file;
 mod gateway;
 mod logs;
@@ -25,6 +26,7 @@ use self::address::Address;
 pub use self::allow::{Allow, AllowError};
 pub use self::app::{AppConfig, AppId, AppLimits, GroupId};
 pub use self::check::{QUEUE, THREADS, WORKERS};
+pub use self::control_socket::{ControlSocket, beside};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};
 pub use self::privileges::{Identity, Privileges};
 pub use self::role::Role;
@@ -45,6 +47,8 @@ pub struct ServeConfig {
     pub limits: Limits,
     /// Bounds on waiting.
     pub timeouts: Timeouts,
+    /// Where it takes orders, if anywhere.
+    pub control: Option<ControlSocket>,
     /// How to log.
     pub logs: LogsConfig,
 }

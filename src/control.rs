@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId};
+use crate::observe::log::LogLevel;
 
 /// What the supervisor tells the gateway.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub enum ToGateway {
         /// Its number.
         worker: u64,
     },
+    /// Log from this level on.
+    LogLevel(LogLevel),
     /// Accept no more, finish what was begun, then exit.
     Stop,
 }

@@ -6,6 +6,7 @@
 // Nearly all of it has no callers outside: `pub` says what other modules use.
 #![allow(unreachable_pub)]
 
+mod admin;
 mod cli;
 mod commands;
 mod config;
@@ -19,6 +20,7 @@ mod supervisor;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::admin::Order;
 use crate::cli::{Cli, Command};
 pub use crate::gateway::solo;
 
@@ -31,6 +33,14 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(*args),
         Command::Run(args) => commands::run::run(&args, words),
         Command::Check(args) => commands::check::run(*args),
+        Command::Reload(args) => {
+            commands::order::run(Order::Reload { app: args.app }, &args.control)
+        }
+        Command::Stop(args) => commands::order::run(Order::Stop, &args),
+        Command::ReopenLogs(args) => commands::order::run(Order::ReopenLogs, &args),
+        Command::LogLevel(args) => {
+            commands::order::run(Order::LogLevel { level: args.level }, &args.control)
+        }
         Command::Request(args) => commands::request::run(&args),
         Command::Gateway => commands::gateway::run(),
     }

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod gateway;
+pub mod order;
 pub mod request;
 pub mod run;
 pub mod serve;

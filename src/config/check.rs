@@ -19,7 +19,7 @@ pub(super) use self::privileges::Power;
 use super::mistake::Mistake;
 use super::source::{ConfigError, Source};
 use super::written::{Given, Written};
-use super::{AppId, Limits, Listen, ListenerConfig, ServeConfig, Timeouts, file};
+use super::{AppId, ControlSocket, Limits, Listen, ListenerConfig, ServeConfig, Timeouts, file};
 use crate::cli::ServeArgs;
 
 /// How many apps there can be.
@@ -42,6 +42,17 @@ impl ServeConfig {
             allow::heed_web_servers(&mut config, &addresses)?;
         }
         Ok(config)
+    }
+
+    /// Where the flupd of this configuration file takes orders.
+    ///
+    /// # Errors
+    /// The first mistake in the file.
+    pub fn control_socket(path: &Path) -> Result<Option<PathBuf>, ConfigError> {
+        let (written, source) = file::read(path)?;
+        // Who asks need not be who has started it.
+        let config = Check::new(&source, Power::RootAsStarted)?.all(&written)?;
+        Ok(config.control.map(|control| control.path))
     }
 
     fn read_with(args: ServeArgs, power: Power) -> Result<Self, ConfigError> {
@@ -101,8 +112,10 @@ impl<'s> Check<'s> {
         }
         let listeners = self.listeners(written, &apps)?;
         let timeouts = Timeouts::default();
+        let control = self.control(written, &listeners)?;
         let config = ServeConfig {
             listeners,
+            control,
             privileges: self.gateway_privileges(written)?,
             apps: apps.into_iter().enumerate().map(|(at, app)| (AppId(at), app)).collect(),
             graceful_timeout: value(&written.graceful_timeout).map_or(DEFAULT_GRACE, |s| s.0),
@@ -116,6 +129,23 @@ impl<'s> Check<'s> {
         };
         self.fits(&config)?;
         Ok(config)
+    }
+
+    /// Where orders are taken; nowhere, if that is said or there is no place.
+    fn control(
+        &self,
+        written: &Written,
+        listeners: &[Listen],
+    ) -> Result<Option<ControlSocket>, ConfigError> {
+        let advice = "name a path, or off";
+        let path = match self.text("control", &written.control, advice)? {
+            Some("off") => None,
+            Some(path) => Some(self.base.join(path.strip_prefix("unix:").unwrap_or(path))),
+            None => ControlSocket::default_path(listeners),
+        };
+        let group = self.text("control-group", &written.control_group, "name a group")?;
+        let group = group.map(str::to_owned);
+        Ok(path.map(|path| ControlSocket::new(path, group)))
     }
 
     /// The gateway gets its part in one message.

@@ -82,6 +82,8 @@ impl From<ServeArgs> for Written {
             read_timeout: given(args.read_timeout, SomeSeconds),
             write_timeout: given(args.write_timeout, SomeSeconds),
             keep_timeout: given(args.keep_timeout, SomeSeconds),
+            control: given(args.control, same),
+            control_group: given(args.control_group, same),
             log: given(args.logs.log, same),
             log_level: Some(plain(args.logs.log_level)),
             log_format: Some(plain(args.logs.log_format)),

@@ -12,7 +12,8 @@ use super::address::Address;
 use super::check::{DEFAULT_GRACE, DEFAULT_MODE};
 use super::logs::ACCESS_FORMAT;
 use super::{
-    AppConfig, AppId, AppLimits, Identity, Listen, Privileges, Protocol, ServeConfig, Timeouts,
+    AppConfig, AppId, AppLimits, ControlSocket, Identity, Listen, Privileges, Protocol,
+    ServeConfig, Timeouts,
 };
 use crate::observe::log::{LogFormat, LogLevel};
 use crate::observe::logs::AccessConfig;
@@ -33,6 +34,13 @@ impl ServeConfig {
         file.value("read-timeout", seconds(given.read), seconds(default.read));
         file.value("write-timeout", seconds(given.write), seconds(default.write));
         file.value("keep-timeout", seconds(given.keep), seconds(default.keep));
+        let control = self.control.as_ref();
+        let path = control.map_or_else(|| Value::from("off"), |control| text(&control.path));
+        let default = ControlSocket::default_path(&self.listeners);
+        file.value("control", path, default.as_deref().map_or_else(|| "off".into(), text));
+        if let Some(group) = control.and_then(|control| control.socket.group.as_ref()) {
+            file.line("control-group", &group.clone().into(), false);
+        }
         file.value("log", target(&self.logs.log), "-".into());
         let form = &self.logs.form;
         file.value("log-level", word(form.level), word(LogLevel::Info));

@@ -25,6 +25,8 @@ pub(super) struct Written {
     pub(super) read_timeout: Given<SomeSeconds>,
     pub(super) write_timeout: Given<SomeSeconds>,
     pub(super) keep_timeout: Given<SomeSeconds>,
+    pub(super) control: Given<String>,
+    pub(super) control_group: Given<String>,
     pub(super) log: Given<String>,
     pub(super) log_level: Given<LogLevel>,
     pub(super) log_format: Given<LogFormat>,

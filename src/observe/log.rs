@@ -4,10 +4,12 @@ mod journal;
 mod output;
 
 use std::io;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::{Registry, reload};
 
 pub use self::output::Output;
 use self::output::Outputs;
@@ -15,6 +17,9 @@ use self::output::Outputs;
 /// The target of events that are not ours: what apps print. They are logged
 /// whatever the level.
 pub const OUTPUT: &str = "output";
+
+/// Changes the level of this process's log.
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// How much and in which form to log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,23 +68,38 @@ pub fn stderr_is_the_journal() -> bool {
 /// Starts logging in this process, once in its life: if there is a log already,
 /// that one goes on. A gateway inside a script may be started again there.
 pub fn start(config: LogConfig, output: Output) {
-    let level = match config.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let filter = Targets::new().with_default(level).with_target(OUTPUT, LevelFilter::INFO);
+    let (filter, handle) = reload::Layer::new(filter(config.level));
     let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(false)
         .log_internal_errors(false)
         .with_writer(Outputs { output, journal: config.journal });
     let log = tracing_subscriber::registry().with(filter);
-    let _ = match (config.format, config.journal) {
+    let started = match (config.format, config.journal) {
         (LogFormat::Text, false) => log.with(lines).try_init(),
         (LogFormat::Text, true) => log.with(lines.without_time()).try_init(),
         (LogFormat::Json, _) => log.with(lines.json().flatten_event(true)).try_init(),
     };
+    if started.is_ok() {
+        let _ = LEVEL.set(handle);
+    }
+}
+
+/// Logs from this level on, if there is a log.
+pub fn set_level(level: LogLevel) {
+    if let Some(handle) = LEVEL.get() {
+        // It fails only when the log has gone.
+        let _ = handle.reload(filter(level));
+    }
+}
+
+fn filter(level: LogLevel) -> Targets {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    Targets::new().with_default(level).with_target(OUTPUT, LevelFilter::INFO)
 }

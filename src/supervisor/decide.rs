@@ -65,6 +65,8 @@ pub(super) enum Event {
     Reload(ReloadPlan),
     /// It can't be had, for this reason.
     ReloadImpossible(String),
+    /// An order to stop.
+    Stop,
     /// SIGTERM or SIGINT.
     Signal,
     /// The log files were moved away: SIGUSR1.
@@ -95,6 +97,8 @@ pub(super) enum Action {
     Switch,
     /// What was made ready for the reload is not wanted, for this reason.
     ReloadFailed(String),
+    /// No reload will be done any more, for this reason.
+    NoReload(String),
     /// Nobody of this group is left.
     Forget(GroupId),
     /// Send the gateway a message.
@@ -227,7 +231,8 @@ impl State {
             Event::ReloadWanted => self.want_reload(&mut actions),
             Event::Reload(plan) => self.begin_reload(plan, now),
             Event::ReloadImpossible(why) => self.abandon_reload(&why, now, &mut actions),
-            Event::Signal => self.signal(now, &mut actions),
+            Event::Stop if matches!(self.phase, Phase::Stopping { .. }) => {}
+            Event::Signal | Event::Stop => self.signal(now, &mut actions),
             Event::ReopenLogs => actions.push(Action::ReopenLogs),
         }
         self.settle_reload(now, &mut actions);
@@ -281,6 +286,7 @@ impl State {
             return;
         }
         self.abandon_reload("flupd is stopping", now, actions);
+        actions.push(Action::NoReload("flupd is stopping".to_owned()));
         self.phase = Phase::Stopping { deadline: now + self.grace };
         actions.push(Action::Log(Note::Stopping { grace: self.grace }));
         actions.push(Action::CloseListeners);

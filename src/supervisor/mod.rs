@@ -4,6 +4,7 @@
 //!
 //! What to do is decided in [`decide`], purely; this loop carries it out.
 
+mod admin;
 mod backoff;
 mod cause;
 mod confine;
@@ -13,12 +14,15 @@ pub(crate) mod interpreter;
 mod limits;
 mod listeners;
 mod notes;
+mod orders;
 mod orphans;
 mod processes;
 mod program;
 mod reload;
 mod signals;
 pub(crate) mod spawn;
+
+mod systemd;
 pub(crate) mod trial;
 mod unix_socket;
 mod zygote;
@@ -34,16 +38,20 @@ use flupd_channel::startup::{Task, send_task};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use self::admin::Admin;
 use self::cause::Cause;
 use self::decide::{Action, Event, Plan, State};
 use self::limits::OpenFiles;
 use self::listeners::Listeners;
+use self::orders::Waiting;
 use self::processes::{Events, GatewayProcess, Process, watch_worker};
 use self::program::Program;
 pub(crate) use self::reload::Source;
 use self::reload::{Found, Prepared, Reloads};
 use self::signals::{Held, Signals};
+use self::systemd::Systemd;
 use self::zygote::{ForkedWorker, ZygoteProcess};
+use crate::admin::Outcome;
 use crate::config::{AppConfig, AppId, GatewayConfig, GroupId, ServeConfig};
 use crate::control::ToGateway;
 use crate::observe::collector::{GATEWAY, Origin};
@@ -99,6 +107,7 @@ fn supervise(
             () = signals.stop() => return Ok(0),
         };
         start_log(&config, &listeners, programs.values());
+        let admin = config.control.as_ref().map_or_else(|| Ok(Admin::none()), Admin::listen)?;
         let plans = config.apps().map(|(id, app)| (GroupId::first(id), plan(app)));
         let (events, inbox) = mpsc::channel(EVENTS);
         let supervisor = Supervisor {
@@ -115,6 +124,9 @@ fn supervise(
             children: signal(SignalKind::child())?,
             events,
             logs,
+            admin,
+            waiting: Waiting::default(),
+            systemd: Systemd::new(),
         };
         Ok(supervisor.serve(inbox, signals).await)
     })
@@ -199,6 +211,9 @@ struct Supervisor<'l> {
     children: Signal,
     events: Events,
     logs: &'l Logs,
+    admin: Admin,
+    waiting: Waiting,
+    systemd: Systemd,
 }
 
 /// A worker, by how it came to be.
@@ -220,8 +235,15 @@ impl Supervisor<'_> {
             let wake = self.state.wake_at().map(tokio::time::Instant::from_std);
             event = tokio::select! {
                 biased;
-                event = signals.next() => event,
+                event = signals.next() => {
+                    if matches!(event, Event::ReloadWanted) {
+                        self.waiting.reload_wanted();
+                    }
+                    event
+                }
                 Some(event) = inbox.recv() => event,
+                ordered = self.admin.next() => self.obey(ordered),
+                () = self.systemd.watchdog() => Event::Tick,
                 found = self.reloads.found() => self.found(found),
                 Some(()) = self.children.recv(), if self.preload => {
                     self.bury_orphans();
@@ -337,17 +359,27 @@ impl Supervisor<'_> {
                 };
                 self.tell(message, ends);
             }
-            Action::PrepareReload => self.reloads.begin(&self.config),
+            Action::PrepareReload => {
+                let scope = self.waiting.reload_begins();
+                self.reloads.begin(&self.config, scope);
+            }
             Action::Switch => {
                 return self.switch().err().map(|error| Event::GatewayExited {
                     cause: Cause::Lost(format!("it can't be given the new sockets: {error}")),
                 });
             }
-            Action::ReloadFailed(_) => self.reloads.forget(),
+            Action::ReloadFailed(why) => {
+                self.reloads.forget();
+                self.waiting.reload_ended(&Outcome::Failed(why));
+            }
+            Action::NoReload(why) => self.waiting.no_reload(&Outcome::Failed(why)),
             Action::Forget(group) => drop(self.programs.remove(&group)),
             Action::ReopenLogs => self.logs.reopen(),
             Action::CloseListeners => self.listeners = None,
-            Action::Log(note) => note.write(None),
+            Action::Log(note) => {
+                self.systemd.heed(&note);
+                note.write(None);
+            }
             Action::LogOf(group, note) => note.write(self.app_name(group.app)),
             Action::Exit(_) => {}
         }
@@ -377,14 +409,15 @@ impl Supervisor<'_> {
             self.tell(ToGateway::AppAdded { app, config }, Vec::new());
         }
         let plan = reload::reload_plan(&config, &programs, &self.config);
+        let apps = programs.keys().map(|group| group.app).collect();
         self.programs.extend(programs);
-        self.reloads.prepare(config, listeners);
+        self.reloads.prepare(config, listeners, apps);
         Event::Reload(plan)
     }
 
     /// What was prepared holds from now on.
     fn switch(&mut self) -> io::Result<()> {
-        let Some(Prepared { config, listeners }) = self.reloads.take() else { return Ok(()) };
+        let Some(Prepared { config, listeners, .. }) = self.reloads.take() else { return Ok(()) };
         let new = listeners.without(self.listeners.as_ref().unwrap_or(&Listeners::default()))?;
         self.config = config;
         let config = self.gateway_config(&listeners);
@@ -392,6 +425,7 @@ impl Supervisor<'_> {
         // what has come in before that.
         self.listeners = Some(listeners);
         self.tell(ToGateway::Reconfigure(config), new);
+        self.waiting.reload_ended(&Outcome::Done);
         Ok(())
     }
 

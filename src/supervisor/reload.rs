@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::decide::ReloadPlan;
 use super::listeners::Listeners;
+use super::orders::Scope;
 use super::program::Program;
 use super::{plan, programs};
 use crate::config::{AppId, GatewayApp, GroupId, ServeConfig};
@@ -41,6 +42,8 @@ pub(super) struct Reloads {
 pub(super) struct Prepared {
     pub(super) config: ServeConfig,
     pub(super) listeners: Listeners,
+    /// The apps of which there is a new generation.
+    apps: Vec<AppId>,
 }
 
 impl Reloads {
@@ -57,14 +60,14 @@ impl Reloads {
     }
 
     /// Begins to read and to look; the result comes from [`Reloads::found`].
-    pub(super) fn begin(&mut self, before: &ServeConfig) {
+    pub(super) fn begin(&mut self, before: &ServeConfig, scope: Scope) {
         self.generation += 1;
         self.looking = true;
         let (source, results) = (Arc::clone(&self.source), self.results.0.clone());
         let (before, generation) = (before.clone(), self.generation);
         tokio::spawn(async move {
             // It has room for the one that is awaited.
-            let _ = results.send(find(&source, generation, &before).await).await;
+            let _ = results.send(find(&source, generation, &before, &scope).await).await;
         });
     }
 
@@ -86,14 +89,15 @@ impl Reloads {
     }
 
     /// What was found shall hold once it has started.
-    pub(super) fn prepare(&mut self, config: ServeConfig, listeners: Listeners) {
-        self.prepared = Some(Prepared { config, listeners });
+    pub(super) fn prepare(&mut self, config: ServeConfig, listeners: Listeners, apps: Vec<AppId>) {
+        self.prepared = Some(Prepared { config, listeners, apps });
     }
 
     /// It has started: it holds.
     pub(super) fn take(&mut self) -> Option<Prepared> {
         let prepared = self.prepared.take()?;
-        self.active = prepared.config.apps().map(|(id, _)| (id, self.generation)).collect();
+        self.active.retain(|id, _| prepared.config.app(*id).is_some());
+        self.active.extend(prepared.apps.iter().map(|id| (*id, self.generation)));
         Some(prepared)
     }
 
@@ -120,10 +124,25 @@ pub(super) fn added(config: &ServeConfig, before: &ServeConfig) -> Vec<(AppId, G
     new.map(|(id, app)| (id, app.gateway(0))).collect()
 }
 
-async fn find(source: &Source, generation: u64, before: &ServeConfig) -> anyhow::Result<Found> {
-    let config = source().context("the configuration can't be used")?.renumbered(before);
+async fn find(
+    source: &Source,
+    generation: u64,
+    before: &ServeConfig,
+    scope: &Scope,
+) -> anyhow::Result<Found> {
+    let mut config = source().context("the configuration can't be used")?.renumbered(before);
     if config.is_solo() != before.is_solo() {
         bail!("solo mode can't be switched on or off while flupd runs; stop it and start it again");
+    }
+    if let Scope::Apps(apps) = scope {
+        let mut new = before.clone();
+        for id in apps {
+            let app = config.apps.remove(id).context("the app is not in the file any more")?;
+            new.apps.insert(*id, app);
+        }
+        let mut changed = new.clone();
+        changed.apps.retain(|id, _| apps.contains(id));
+        return Ok((new, programs(&changed, generation).await?));
     }
     if config.logs != before.logs {
         bail!("what is said of logs can't be changed while flupd runs; stop it and start it again");

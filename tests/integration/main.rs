@@ -26,6 +26,7 @@ mod listeners;
 mod log_files;
 mod logs;
 mod multiplexing;
+mod orders;
 mod output;
 mod preload;
 mod privileges;

@@ -48,6 +48,8 @@ const EVERYTHING: &str = r#"
             read-timeout = 1.5
             write-timeout = "2"
             keep-timeout = 3
+            control = "run/control.sock"
+            control-group = "0"
             log = "flupd.log"
             log-level = "warn"
             capture-output = false
@@ -94,6 +96,8 @@ fn every_key_is_read() {
     let config = room.read(EVERYTHING).unwrap();
     let here = room.0.path();
     assert_eq!(config.graceful_timeout.as_secs(), 5);
+    let control = config.control.unwrap();
+    assert_eq!((control.path, control.socket.mode), (here.join("run/control.sock"), 0o660));
     assert_eq!(config.timeouts.read.as_millis(), 1500);
     assert_eq!((config.timeouts.write.as_secs(), config.timeouts.keep.as_secs()), (2, 3));
     assert_eq!(

@@ -61,7 +61,7 @@ impl State {
         match self.phase {
             Phase::Starting | Phase::Serving => self.reload_wanted = true,
             Phase::Stopping { .. } | Phase::Ended => {
-                actions.push(Action::ReloadFailed("flupd is stopping".to_owned()));
+                actions.push(Action::NoReload("flupd is stopping".to_owned()));
             }
         }
     }

@@ -40,7 +40,9 @@ impl Scene {
     /// What is done, but for what is only said.
     fn does(&mut self, event: Event) -> Vec<Action> {
         let mut actions = self.is(event);
-        actions.retain(|action| !matches!(action, Log(_) | Action::LogOf(..)));
+        let said =
+            |action: &Action| matches!(action, Log(_) | Action::LogOf(..) | Action::NoReload(_));
+        actions.retain(|action| !said(action));
         actions
     }
 

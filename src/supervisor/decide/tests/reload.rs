@@ -111,8 +111,8 @@ fn a_stop_ends_a_reload() {
     assert!(actions.contains(&KillWorker(3)) && actions.contains(&KillWorker(4)), "{actions:?}");
     assert!(!actions.contains(&KillWorker(1)));
     assert!(actions.contains(&told_stop()));
-    let refused = scene.does(Event::ReloadWanted);
-    assert_eq!(refused, [Action::ReloadFailed("flupd is stopping".into())]);
+    let refused = scene.is(Event::ReloadWanted);
+    assert_eq!(refused, [Action::NoReload("flupd is stopping".into())]);
 }
 
 #[test]

@@ -1,0 +1,62 @@
+//! What an administrator can tell a flupd that runs: orders over a unix socket,
+//! and their outcome.
+//!
+//! A connection carries one order and one outcome, each a line of JSON. The
+//! supervisor answers (`supervisor::admin`), commands such as `flupd reload` ask
+//! ([`client`]).
+
+pub mod client;
+
+use serde::{Deserialize, Serialize};
+
+use crate::observe::log::LogLevel;
+
+/// The version of what is said. Another one is refused: the program that runs is
+/// not the one that asks.
+pub const VERSION: u32 = 1;
+
+/// The longest order, in bytes.
+pub const MAX_ORDER: usize = 4096;
+
+/// The longest outcome, in bytes: a traceback or a table fits.
+pub const MAX_OUTCOME: u64 = 16 * 1024 * 1024;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What to do.
+    pub order: Order,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// New code, and the configuration as it stands in the file now; of one app,
+    /// or of all.
+    Reload {
+        /// Its name.
+        app: Option<String>,
+    },
+    /// Finish what runs, then end.
+    Stop,
+    /// Open the log files again.
+    ReopenLogs,
+    /// Log from this level on.
+    LogLevel {
+        /// The level.
+        level: LogLevel,
+    },
+}
+
+/// What came of it. Of [`Order::Stop`] there is none but the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is done.
+    Done,
+    /// It is not, for this reason.
+    Failed(String),
+}

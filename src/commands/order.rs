@@ -1,0 +1,52 @@
+//! `flupd reload`, `stop`, `reopen-logs` and `log-level`: orders for a flupd that
+//! runs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::admin::client::ask;
+use crate::admin::{Order, Outcome};
+use crate::cli::control::ControlArgs;
+use crate::config::{ServeConfig, beside};
+
+/// Where a flupd without options has its FastCGI socket.
+const DEFAULT_SOCKET: &str = "flupd.sock";
+
+/// What says where the control socket is, if no option does.
+const VARIABLE: &str = "FLUPD_CONTROL";
+
+/// Gives the order and says on standard error what kept it from being done: then
+/// the exit status is 1, and 2 if the configuration file can't be read.
+pub fn run(order: Order, args: &ControlArgs) -> ExitCode {
+    let path = match socket(args) {
+        Ok(path) => path,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    match ask(&path, order) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed(why)) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn socket(args: &ControlArgs) -> anyhow::Result<PathBuf> {
+    if let Some(path) = &args.control {
+        return Ok(path.clone());
+    }
+    if let Some(file) = &args.config {
+        let path = ServeConfig::control_socket(file)?;
+        let why = "this file has no control socket; add control = \"PATH\"";
+        return path.ok_or_else(|| anyhow::anyhow!("{}: {why}", file.display()));
+    }
+    let variable = std::env::var_os(VARIABLE).filter(|path| !path.is_empty());
+    Ok(variable.map_or_else(|| beside(DEFAULT_SOCKET.as_ref()), PathBuf::from))
+}

@@ -1,0 +1,110 @@
+//! What an administrator orders, and when to say what came of it.
+
+use tokio::sync::oneshot;
+
+use super::Supervisor;
+use super::admin::Ordered;
+use super::decide::Event;
+use crate::admin::{Order, Outcome};
+use crate::config::AppId;
+use crate::control::ToGateway;
+use crate::observe::log;
+
+/// Who waits for what.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// For the reload that comes next, and of which app it shall be.
+    next: Vec<(Scope, Option<oneshot::Sender<Outcome>>)>,
+    /// For the one that goes on.
+    reload: Vec<oneshot::Sender<Outcome>>,
+    /// For the end. They never get an answer: it ends with us.
+    stop: Vec<oneshot::Sender<Outcome>>,
+}
+
+/// What a reload is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The whole configuration.
+    All,
+    /// These apps; the rest stays as it is.
+    Apps(Vec<AppId>),
+}
+
+impl Waiting {
+    /// A reload of everything is wanted, and nobody waits for it.
+    pub(super) fn reload_wanted(&mut self) {
+        self.next.push((Scope::All, None));
+    }
+
+    /// The reload begins for which the next ones wait: what it is about.
+    pub(super) fn reload_begins(&mut self) -> Scope {
+        let mut apps = Vec::new();
+        let mut all = self.next.is_empty();
+        for (scope, waits) in self.next.drain(..) {
+            match scope {
+                Scope::All => all = true,
+                Scope::Apps(some) => apps.extend(some),
+            }
+            self.reload.extend(waits);
+        }
+        if all { Scope::All } else { Scope::Apps(apps) }
+    }
+
+    /// It has ended; so have those that will not begin any more, if it failed
+    /// because of that.
+    pub(super) fn reload_ended(&mut self, outcome: &Outcome) {
+        for waits in self.reload.drain(..) {
+            // Who has gone does not wait.
+            let _ = waits.send(outcome.clone());
+        }
+    }
+
+    /// None will begin any more.
+    pub(super) fn no_reload(&mut self, outcome: &Outcome) {
+        let _ = self.reload_begins();
+        self.reload_ended(outcome);
+    }
+}
+
+impl Supervisor<'_> {
+    /// Does what is ordered, or says what is to be decided over.
+    pub(super) fn obey(&mut self, (order, waits): Ordered) -> Event {
+        let outcome = match order {
+            Order::Stop => {
+                self.waiting.stop.push(waits);
+                return Event::Stop;
+            }
+            Order::Reload { app } => match self.scope(app) {
+                Ok(scope) => {
+                    self.waiting.next.push((scope, Some(waits)));
+                    return Event::ReloadWanted;
+                }
+                Err(why) => Outcome::Failed(why),
+            },
+            Order::ReopenLogs => {
+                self.logs.reopen();
+                Outcome::Done
+            }
+            Order::LogLevel { level } => {
+                log::set_level(level);
+                self.tell(ToGateway::LogLevel(level), Vec::new());
+                Outcome::Done
+            }
+        };
+        let _ = waits.send(outcome);
+        Event::Tick
+    }
+
+    fn scope(&self, app: Option<String>) -> Result<Scope, String> {
+        let Some(name) = app else { return Ok(Scope::All) };
+        let found = self.config.apps().find(|(_, app)| app.name.as_deref() == Some(&name));
+        if let Some((id, _)) = found {
+            return Ok(Scope::Apps(vec![id]));
+        }
+        let all: Vec<_> = self.config.apps().filter_map(|(_, app)| app.name.as_deref()).collect();
+        Err(match &*all {
+            [] => "this flupd has one app, without a name; leave the name out".to_owned(),
+            all => format!("there is no app {name:?}; there are: {}", all.join(", ")),
+        })
+    }
+}
