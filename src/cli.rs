@@ -154,7 +154,7 @@ pub struct ServeArgs {
 
     /// Serve and run the app in one process, on one thread: the fastest for apps
     /// that answer at once, but while the app works nothing else happens.
-    #[arg(long, conflicts_with_all = ["preload", "threads"])]
+    #[arg(long, conflicts_with_all = ["preload", "threads", "slow_request", "request_timeout"])]
     pub solo: bool,
 
     /// The Python to run the app with: an interpreter or the directory of a virtualenv
@@ -213,6 +213,25 @@ pub struct ServeArgs {
     /// Requests that may wait for a free app thread; one more is answered 503 [default: 1024]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(QUEUE), help_heading = "Limits")]
     pub queue: Option<u32>,
+
+    /// Seconds that a request may wait for a free app thread; then it is answered 503 [default: no
+    /// limit]
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, help_heading = "Limits")]
+    pub queue_timeout: Option<Duration>,
+
+    /// Seconds after which a request that still runs is logged, with the line of the app where it is
+    /// [default: never]
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, help_heading = "Limits")]
+    pub slow_request: Option<Duration>,
+
+    /// Seconds that the app may work on a request; then flupd.RequestTimeout is raised in it, and
+    /// the client gets a 504 [default: no limit]
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, help_heading = "Limits")]
+    pub request_timeout: Option<Duration>,
+
+    /// Seconds that a request may go on after that; then its worker is replaced [default: 5]
+    #[arg(long, value_name = "S", value_parser = values::seconds, requires = "request_timeout", help_heading = "Limits")]
+    pub request_grace: Option<Duration>,
 
     /// The longest request body, in bytes or with K, M, G; a longer one is answered 413
     /// [default: 1G]

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use self::address::Address;
 pub use self::allow::{Allow, AllowError};
-pub use self::app::{AppConfig, AppId, AppLimits, GroupId};
+pub use self::app::{AppConfig, AppId, AppLimits, GroupId, TimeLimits};
 pub use self::check::{QUEUE, THREADS, WORKERS};
 pub use self::control_socket::{ControlSocket, beside};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};

@@ -43,6 +43,9 @@ pub enum ToGateway {
         worker: u64,
         /// Its process id.
         pid: u32,
+        /// Whether it says where its threads are: the ends of a
+        /// [`probe`](flupd_channel::probe) are the last that travel.
+        probed: bool,
     },
     /// The worker has imported the app.
     WorkerReady {
@@ -95,6 +98,21 @@ pub enum FromGateway {
         worker: u64,
         /// Which rule it broke.
         reason: String,
+    },
+    /// A request in this worker does not end: another shall take its place, and
+    /// once that is ready it gets no more requests.
+    WorkerWorn {
+        /// Its app and generation.
+        group: GroupId,
+        /// Its number.
+        worker: u64,
+    },
+    /// Nothing that this worker still does will end: it must be killed.
+    WorkerSpent {
+        /// Its app and generation.
+        group: GroupId,
+        /// Its number.
+        worker: u64,
     },
 }
 
@@ -197,8 +215,12 @@ mod tests {
         let (a, b) = packet::pair().unwrap();
         let (a, b) = (Control::new(a).unwrap(), Control::new(b).unwrap());
         let (reader, _writer) = io::pipe().unwrap();
-        let started =
-            || ToGateway::WorkerStarted { group: GroupId::first(AppId(1)), worker: 7, pid: 9 };
+        let started = || ToGateway::WorkerStarted {
+            group: GroupId::first(AppId(1)),
+            worker: 7,
+            pid: 9,
+            probed: true,
+        };
         a.send(&started(), &[reader.as_fd()]).await.unwrap();
         a.send(&ToGateway::Stop, &[]).await.unwrap();
         drop(a);

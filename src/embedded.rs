@@ -95,7 +95,7 @@ impl Gateway {
     /// That the gateway has gone.
     pub fn employ(&self, worker: u64, pid: u32, ends: &[OwnedFd]) -> io::Result<()> {
         let ends: Vec<BorrowedFd<'_>> = ends.iter().map(AsFd::as_fd).collect();
-        self.send(&ToGateway::WorkerStarted { group: GROUP, worker, pid }, &ends)?;
+        self.send(&ToGateway::WorkerStarted { group: GROUP, worker, pid, probed: false }, &ends)?;
         self.send(&ToGateway::WorkerReady { group: GROUP, worker }, &[])
     }
 
@@ -139,6 +139,8 @@ impl Gateway {
                 FromGateway::WorkerBroken { group: _, worker, reason } => {
                     Report::Broken(worker, reason)
                 }
+                // Without time limits no worker is worn.
+                FromGateway::WorkerWorn { .. } | FromGateway::WorkerSpent { .. } => Report::Nothing,
             }),
         }
     }

@@ -4,8 +4,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::Activity;
 use crate::layout::{self, ThreadHead, WorkerHead};
 use crate::memory::Mapping;
+use crate::worker::Port;
+
+impl Port {
+    /// A handle with which another thread can stop this port.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper::new(Arc::clone(&self.memory), Arc::clone(&self.stopped), self.thread)
+    }
+
+    /// The request that was received last, for a thread that watches over it.
+    #[must_use]
+    pub fn running(&self) -> Running {
+        Running::new(Arc::clone(&self.memory), self.thread, self.slot)
+    }
+
+    /// Where the thread of this port writes what it does.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        Activity::new(Arc::clone(&self.memory), self.thread)
+    }
+}
 
 /// Stops a port from another thread.
 #[derive(Debug)]

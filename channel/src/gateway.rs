@@ -23,7 +23,7 @@ pub use crate::replies::{Payload, Replies, Reply, Taken};
 use crate::ring::Reader;
 use crate::slot::{BODY_FILE, BODY_SHARED, DATA_FILE, PARAMS_FILE, Parts, Slot, TIMED};
 use crate::sync::Ordering;
-use crate::{Role, request};
+use crate::{Phase, Role, activity, request};
 
 /// The body of a request, whole.
 #[derive(Debug)]
@@ -115,6 +115,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<(Memory, Vec<Port>)> {
             socket: Rc::new(UnixStream::from_std(socket)?),
             ring: Reader::new(thread),
             front: 0,
+            number: activity::after(0),
             staged: 0,
             state: State::Asked,
             table: Vec::new(),
@@ -171,6 +172,8 @@ pub struct Port {
     pub(crate) ring: Reader,
     /// The slot of the request whose answer comes next.
     front: usize,
+    /// Counts the requests of this thread.
+    number: u32,
     staged: usize,
     state: State,
     /// Memory to make a request's table in.
@@ -279,6 +282,28 @@ impl Port {
         self.staged > 0 && self.slot(self.front).is_waiting()
     }
 
+    /// The number of the request in front, which no other of this thread has.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// What has become of the request in front, as the worker says.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        let head = self.head();
+        match self.is_untouched() {
+            true => Phase::Staged,
+            false => head.activity.0.phase(self.number, head.blocked.0.is_asleep()),
+        }
+    }
+
+    /// The id of the thread, as the worker says; 0 before it has begun.
+    #[must_use]
+    pub fn tid(&self) -> u32 {
+        self.head().activity.0.tid()
+    }
+
     /// Nobody waits any more for the answer of the request at this position; the
     /// one in front is at 0. The worker still ends it. One that it has not begun
     /// it ends without calling the app.
@@ -312,6 +337,7 @@ impl Port {
         if taken.ended() {
             self.slot(self.front).free();
             self.front = (self.front + 1) % SLOTS;
+            self.number = activity::after(self.number);
             self.staged -= 1;
         }
         if self.ring.consume(head, taken.size()) {

@@ -9,6 +9,7 @@
 //! lines, so that neither slows the other down. All bytes begin as zero.
 #![allow(unsafe_code)]
 
+use crate::activity::Words;
 use crate::memory::Shared;
 use crate::sleeper::Sleeper;
 use crate::slot::Slot;
@@ -58,6 +59,8 @@ pub(crate) struct ThreadHead {
     pub(crate) blocked: Line<Sleeper>,
     /// Set by the gateway: no more requests come.
     pub(crate) closed: Line<AtomicU32>,
+    /// Written by the worker: what the thread is doing.
+    pub(crate) activity: Line<Words>,
     /// The requests.
     pub(crate) slots: [Slot; SLOTS],
 }

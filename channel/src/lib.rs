@@ -15,6 +15,7 @@
 //! length and the order of replies are checked before use, and the first
 //! violation makes the port [`ChannelError::Broken`].
 
+mod activity;
 mod beside;
 mod body;
 mod claimed;
@@ -24,6 +25,7 @@ mod futex;
 mod layout;
 mod memory;
 pub mod packet;
+pub mod probe;
 mod request;
 mod ring;
 mod role;
@@ -47,6 +49,7 @@ mod replies;
 use std::io;
 use std::os::fd::OwnedFd;
 
+pub use activity::{Activity, Phase};
 pub use error::ChannelError;
 pub use frame::{LogLevel, Outcome};
 pub use layout::MAX_THREADS;
@@ -60,6 +63,19 @@ pub struct Ends {
     pub gateway: Vec<OwnedFd>,
     /// For [`worker::open`]: the memory, the bell, and one socket a thread.
     pub worker: Vec<OwnedFd>,
+}
+
+impl Ends {
+    /// Puts the ends of a [`probe`] behind the others.
+    ///
+    /// # Errors
+    /// What the operating system reports, usually that no descriptor is left.
+    pub fn with_probe(mut self) -> io::Result<Self> {
+        let (asks, asked) = probe::pair()?;
+        self.gateway.extend(asks);
+        self.worker.extend(asked);
+        Ok(self)
+    }
 }
 
 /// Makes what connects the gateway with a worker of `threads` app threads.

@@ -43,6 +43,12 @@ impl Sleeper {
         self.0.load(Ordering::Relaxed) == ASLEEP && self.0.swap(AWAKE, Ordering::Relaxed) == ASLEEP
     }
 
+    /// Whether the waiter sleeps.
+    #[cfg_attr(not(feature = "gateway"), allow(dead_code))]
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == ASLEEP
+    }
+
     /// The flag itself.
     pub(crate) const fn word(&self) -> &AtomicU32 {
         &self.0

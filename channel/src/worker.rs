@@ -107,17 +107,17 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<Vec<Port>> {
 /// An app thread's port to the gateway.
 #[derive(Debug)]
 pub struct Port {
-    memory: Arc<Mapping>,
+    pub(crate) memory: Arc<Mapping>,
     bell: Arc<OwnedFd>,
-    stopped: Arc<AtomicBool>,
+    pub(crate) stopped: Arc<AtomicBool>,
     /// Carries descriptors, and says by its end that the gateway has gone.
     socket: OwnedFd,
-    thread: usize,
+    pub(crate) thread: usize,
     fds: VecDeque<OwnedFd>,
     /// Where large bodies are, the same for all ports.
     bodies: Arc<Mutex<Bodies>>,
     /// Where the next request will be, or where the running one is.
-    slot: usize,
+    pub(crate) slot: usize,
     ring: Writer,
     /// Whether nothing of the current answer is in the ring yet.
     fresh: bool,
@@ -421,18 +421,6 @@ impl Port {
         let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
         matches!(poll(&mut fds, Some(&now)), Ok(1..))
             && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
-    }
-
-    /// A handle with which another thread can stop this port.
-    #[must_use]
-    pub fn stopper(&self) -> Stopper {
-        Stopper::new(Arc::clone(&self.memory), Arc::clone(&self.stopped), self.thread)
-    }
-
-    /// The request that was received last, for a thread that watches over it.
-    #[must_use]
-    pub fn running(&self) -> Running {
-        Running::new(Arc::clone(&self.memory), self.thread, self.slot)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,10 +108,32 @@ pub struct AppLimits {
     pub body: u64,
     /// Requests that wait for an app thread; one more is answered 503.
     pub queue: usize,
+    /// How long they may take.
+    pub time: TimeLimits,
+}
+
+/// How long a request of an app may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeLimits {
+    /// Its wait for an app thread; after that it is answered 503.
+    pub queue: Option<Duration>,
+    /// The app's work, after which it is logged.
+    pub slow: Option<Duration>,
+    /// The app's work, after which `flupd.RequestTimeout` is raised there.
+    pub request: Option<Duration>,
+    /// What the app may do after that; then the client gets a 504, and the worker
+    /// is replaced.
+    pub grace: Duration,
+}
+
+impl Default for TimeLimits {
+    fn default() -> Self {
+        Self { queue: None, slow: None, request: None, grace: Duration::from_secs(5) }
+    }
 }
 
 impl Default for AppLimits {
     fn default() -> Self {
-        Self { params: 1 << 20, body: 1 << 30, queue: 1024 }
+        Self { params: 1 << 20, body: 1 << 30, queue: 1024, time: TimeLimits::default() }
     }
 }

@@ -71,6 +71,10 @@ impl From<ServeArgs> for Written {
             solo: flag(args.solo),
             script_name: given(args.script_name, same),
             queue: given(args.queue, i64::from),
+            queue_timeout: given(args.queue_timeout, SomeSeconds),
+            slow_request: given(args.slow_request, SomeSeconds),
+            request_timeout: given(args.request_timeout, SomeSeconds),
+            request_grace: given(args.request_grace, Seconds),
             max_body: given(args.max_body, Size),
             max_params: given(args.max_params, Size),
             ..WrittenApp::default()

@@ -151,6 +151,12 @@ impl File {
         self.given("script-name", app.script_name.as_ref().map(|name| rooted(name).into()));
         let (limits, default) = (app.limits, AppLimits::default());
         self.value("queue", number(limits.queue), number(default.queue));
+        self.given("queue-timeout", limits.time.queue.map(seconds));
+        self.given("slow-request", limits.time.slow.map(seconds));
+        self.given("request-timeout", limits.time.request.map(seconds));
+        if limits.time.request.is_some() {
+            self.value("request-grace", seconds(limits.time.grace), seconds(default.time.grace));
+        }
         self.value("max-body", size(limits.body), size(default.body));
         self.value("max-params", size(limits.params as u64), size(default.params as u64));
     }

@@ -76,6 +76,10 @@ pub(super) struct WrittenApp {
     pub(super) prefix: Given<Texts>,
     pub(super) script_name: Given<String>,
     pub(super) queue: Given<i64>,
+    pub(super) queue_timeout: Given<SomeSeconds>,
+    pub(super) slow_request: Given<SomeSeconds>,
+    pub(super) request_timeout: Given<SomeSeconds>,
+    pub(super) request_grace: Given<Seconds>,
     pub(super) max_body: Given<Size>,
     pub(super) max_params: Given<Size>,
 }

@@ -93,7 +93,7 @@ impl App {
         self.limits.set(config.limits);
         self.retired.set(false);
         let next = self.generation(config.generation);
-        next.set_queue_limit(config.limits.queue);
+        next.set_limits(config.limits);
         let last = self.active.replace(Rc::clone(&next));
         if !Rc::ptr_eq(&last, &next) {
             last.hand_over(&next);
@@ -137,8 +137,9 @@ fn open(
     limits: AppLimits,
     reports: UnboundedSender<FromGateway>,
 ) -> Rc<Pool> {
-    let pool = Pool::new(id, name, limits.queue, reports);
+    let pool = Pool::new(id, name, limits, reports);
     tokio::task::spawn_local(Rc::clone(&pool).pulse());
+    tokio::task::spawn_local(Rc::clone(&pool).watch());
     park::attend(&pool);
     pool
 }

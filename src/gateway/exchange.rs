@@ -16,8 +16,10 @@ use std::rc::Rc;
 
 use cgi::Params;
 use flupd_channel::worker::Pump;
+use tokio::time::Instant;
 
 use super::line::{Line, Relayed};
+use super::park;
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::request::Request;
@@ -64,6 +66,8 @@ pub(super) struct Exchange {
     /// The request. Of one that was refused before it was whole there are only its
     /// params, if they are known.
     pub(super) request: Option<Request>,
+    /// Since when it waits for an app thread, or did.
+    waits_since: Cell<Instant>,
     /// How often a worker died with it inside.
     pub(super) attempts: Cell<u8>,
     place: RefCell<Place>,
@@ -109,6 +113,7 @@ impl Exchange {
     fn at(place: Place, request: Option<Request>, connection: Rc<Wake>) -> Self {
         Self {
             request,
+            waits_since: Cell::new(park::now()),
             attempts: Cell::new(0),
             place: RefCell::new(place),
             started: Cell::new(false),
@@ -144,6 +149,16 @@ impl Exchange {
     /// Where the answer is.
     pub(super) fn place(&self) -> Place {
         self.place.borrow().clone()
+    }
+
+    /// Since when it waits for an app thread, or did.
+    pub(super) const fn waits_since(&self) -> Instant {
+        self.waits_since.get()
+    }
+
+    /// It has lost its app thread and waits for another.
+    pub(super) fn wait_from_now(&self) {
+        self.waits_since.set(park::now());
     }
 
     /// The pool has moved it; the connection need not look yet.

@@ -44,6 +44,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, bail};
 use flupd_channel::gateway::Bell;
+use flupd_channel::probe::Probe;
 use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -165,8 +166,10 @@ impl Gateway {
                 Some((ToGateway::AppAdded { app, config }, _)) => {
                     self.front.introduce(app, &config);
                 }
-                Some((ToGateway::WorkerStarted { group, worker, pid }, fds)) => {
-                    self.with_pool(group, |pool| pool.employ(worker, pid, fds));
+                Some((ToGateway::WorkerStarted { group, worker, pid, probed }, mut fds)) => {
+                    let probe = probed.then(|| Probe::split_off(&mut fds)).transpose();
+                    let probe = probe.context("a worker's probe did not come")?;
+                    self.with_pool(group, |pool| pool.employ(worker, pid, fds, probe));
                 }
                 Some((ToGateway::WorkerReady { group, worker }, _)) => {
                     self.with_pool(group, |pool| pool.worker_ready(worker));

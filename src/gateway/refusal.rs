@@ -1,5 +1,7 @@
 //! Answers that flupd gives by itself, because the app can't or must not.
 
+use std::time::Duration;
+
 /// A request that does not reach the app, or whose worker was lost.
 ///
 /// The client sees the status and a line of plain text; `why` is for the log.
@@ -72,6 +74,18 @@ impl Refusal {
             if limit == 1 { "1 request waits" } else { &format!("{limit} requests wait") };
         let why = format!("{requests} for an app thread already (--queue)");
         Self { retry_after: Some(1), ..Self::new(503, "Service Unavailable", why) }
+    }
+
+    /// 503: no app thread became free in time.
+    pub(super) fn waited_too_long(limit: Duration) -> Self {
+        let why = format!("no app thread was free for {} s (--queue-timeout)", limit.as_secs_f64());
+        Self { retry_after: Some(1), ..Self::new(503, "Service Unavailable", why) }
+    }
+
+    /// 504: the app does not answer.
+    pub(super) fn took_too_long(limit: Duration) -> Self {
+        let why = format!("no answer after {} s (--request-timeout)", limit.as_secs_f64());
+        Self::new(504, "Gateway Timeout", why)
     }
 
     /// 503: no worker can run the app.

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use flupd_channel::gateway::{Port, Replies, Reply, Taken};
-use flupd_channel::{ChannelError, LogLevel, Outcome};
+use flupd_channel::probe::Probe;
+use flupd_channel::{ChannelError, LogLevel, Outcome, Phase};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -21,6 +22,13 @@ use super::request::Request;
 pub(super) struct Seat {
     /// The number of its worker.
     pub(super) worker: u64,
+    /// Which of its threads this is, counted from 0.
+    thread: usize,
+    /// Asks the worker where its threads are.
+    probe: Option<Rc<Probe>>,
+    /// How long the request in front has run, as far as the limits care; with its
+    /// number.
+    step: Cell<(u32, Step)>,
     /// What the log calls its app, where there can be several.
     app: Option<Rc<str>>,
     port: RefCell<Port>,
@@ -39,16 +47,31 @@ pub(super) struct Seat {
     load: Rc<Cell<usize>>,
 }
 
+/// What has been done about a request that runs for long: see
+/// [`super::pool`]'s `limits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Quiet,
+    Slow,
+    Limited(Instant),
+    Stuck,
+}
+
 impl Seat {
-    /// A seat that takes no requests yet. The seats of a worker share `load`.
+    /// A seat that takes no requests yet. The seats of a worker share `load` and
+    /// `probe`.
     pub(super) fn new(
-        worker: u64,
+        (worker, thread): (u64, usize),
         app: Option<Rc<str>>,
         port: Port,
         load: Rc<Cell<usize>>,
+        probe: Option<Rc<Probe>>,
     ) -> Rc<Self> {
         Rc::new(Self {
             worker,
+            thread,
+            probe,
+            step: Cell::new((0, Step::Quiet)),
             app,
             port: RefCell::new(port),
             staged: RefCell::default(),
@@ -84,6 +107,49 @@ impl Seat {
     /// How long the request in front has been there.
     pub(super) fn running_for(&self) -> Duration {
         self.since.get().map_or(Duration::ZERO, |since| park::now().duration_since(since))
+    }
+
+    /// Since when the request in front is there.
+    pub(super) const fn since(&self) -> Option<Instant> {
+        self.since.get()
+    }
+
+    /// Which thread of its worker it is, counted from 0.
+    pub(super) const fn thread(&self) -> usize {
+        self.thread
+    }
+
+    /// What the log calls its app.
+    pub(super) fn app(&self) -> Option<&str> {
+        self.app.as_deref()
+    }
+
+    /// Asks the worker where its threads are.
+    pub(super) const fn probe(&self) -> Option<&Rc<Probe>> {
+        self.probe.as_ref()
+    }
+
+    /// The number of the request in front.
+    pub(super) fn number(&self) -> u32 {
+        self.port.borrow().number()
+    }
+
+    /// What the worker does with the request in front.
+    pub(super) fn phase(&self) -> Phase {
+        self.port.borrow().phase()
+    }
+
+    /// What has been done about the request in front.
+    pub(super) fn step(&self) -> Step {
+        match self.step.get() {
+            (number, step) if number == self.number() => step,
+            _ => Step::Quiet,
+        }
+    }
+
+    /// This has been done about the request in front.
+    pub(super) fn advance(&self, step: Step) {
+        self.step.set((self.number(), step));
     }
 
     /// Stages a request behind those that are there; `true` if the thread has to

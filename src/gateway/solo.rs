@@ -117,7 +117,7 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     }
     let id = config.apps.keys().next().context("no app is configured")?;
     let pool = front.app(*id).context("the app is not known")?.pool();
-    pool.employ(WORKER, std::process::id(), solo.ends);
+    pool.employ(WORKER, std::process::id(), solo.ends, None);
     pool.worker_ready(WORKER);
     let orders = std::os::unix::net::UnixStream::from(solo.orders);
     orders.set_nonblocking(true)?;

@@ -16,6 +16,7 @@ mod gateway;
 mod group;
 mod place;
 mod reload;
+mod replace;
 mod zygote;
 
 use std::collections::BTreeMap;
@@ -53,6 +54,10 @@ pub(super) enum Event {
     WorkerExited { worker: u64, cause: Cause },
     /// The gateway says that a worker broke the channel protocol.
     WorkerBroken { worker: u64, reason: String },
+    /// The gateway says that a worker is to be replaced.
+    WorkerWorn { worker: u64 },
+    /// The gateway says that nothing in a worker will end.
+    WorkerSpent { worker: u64 },
     /// The gateway accepts connections.
     GatewayListens,
     /// The gateway has ended.
@@ -224,6 +229,16 @@ impl State {
             Event::WorkerBroken { worker, reason } => {
                 self.worker(worker, now, &mut actions, |group, _, actions| {
                     group.worker_broken(worker, reason, now, actions);
+                });
+            }
+            Event::WorkerWorn { worker } => {
+                self.worker(worker, now, &mut actions, |group, _, actions| {
+                    group.worker_worn(worker, now, actions);
+                });
+            }
+            Event::WorkerSpent { worker } => {
+                self.worker(worker, now, &mut actions, |group, _, actions| {
+                    group.worker_spent(worker, actions);
                 });
             }
             Event::GatewayListens => self.gateway_listens(now, &mut actions),

@@ -469,7 +469,7 @@ impl Supervisor<'_> {
             return Ok(());
         }
         let bell = self.bell.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        let ends = flupd_channel::create(program.app.threads, bell)?;
+        let ends = flupd_channel::create(program.app.threads, bell)?.with_probe()?;
         if program.app.preload {
             let zygote = program.zygote.as_ref().ok_or(io::ErrorKind::NotConnected)?;
             // The gateway hears of it once it lives.
@@ -485,7 +485,7 @@ impl Supervisor<'_> {
         let streams = self.logs.capture(&program.origin(Some(worker)))?;
         let child = program.spawn(theirs, &self.open_files, streams)?;
         let process = watch_worker(worker, child, ours, self.events.clone())?;
-        let started = ToGateway::WorkerStarted { group, worker, pid: process.pid() };
+        let started = ToGateway::WorkerStarted { group, worker, pid: process.pid(), probed: true };
         self.workers.insert(worker, Worker::Started(process));
         self.tell(started, ends.gateway);
         Ok(())

@@ -21,6 +21,8 @@ pub(super) enum Note {
     WorkerEnded { worker: u64, cause: String },
     /// A worker broke the channel protocol.
     WorkerBroken { worker: u64, reason: String },
+    /// A worker is to be replaced by another, which is started first.
+    WorkerReplaced { worker: u64 },
     /// The zygote has imported the app.
     ZygoteReady { app: String, python: String, replacement: bool },
     /// The import has started threads.
@@ -100,6 +102,9 @@ impl Note {
                     app = name,
                     worker, reason, "worker broke the channel protocol and is ended"
                 );
+            }
+            Self::WorkerReplaced { worker } => {
+                info!(app = name, worker, "another worker is started in its place");
             }
             Self::ZygoteReady { app, python, replacement: true } => {
                 info!(app = name, callable = app, python, "replacement zygote is ready");

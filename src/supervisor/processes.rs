@@ -178,6 +178,8 @@ pub(super) fn said(worker: u64, message: &[u8]) -> Event {
 async fn report(events: &Events, message: FromGateway) {
     let event = match message {
         FromGateway::Listening => Event::GatewayListens,
+        FromGateway::WorkerWorn { worker, .. } => Event::WorkerWorn { worker },
+        FromGateway::WorkerSpent { worker, .. } => Event::WorkerSpent { worker },
         FromGateway::WorkerBroken { worker, reason, .. } => Event::WorkerBroken { worker, reason },
     };
     let _ = events.send(event).await;

@@ -39,3 +39,4 @@ mod servers;
 mod shutdown;
 mod solo;
 mod spawned;
+mod timeouts;

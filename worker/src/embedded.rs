@@ -77,7 +77,8 @@ impl Seat {
         let no_input = Py::new(py, Input::empty())?;
         let template =
             environ::template(py, manner.multithread, manner.multiprocess, &no_input)?.unbind();
-        let mut server = Server::new(app, Environs::new(template), no_input);
+        let activity = self.port.activity();
+        let mut server = Server::new(0, activity, app, Environs::new(template), no_input);
         let (mut last, mut served) = (None, 0);
         let done = loop {
             let enough = manner.max_requests > 0 && served >= manner.max_requests;

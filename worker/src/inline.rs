@@ -60,7 +60,7 @@ impl Inline {
         template.set_item(intern!(py, "wsgi.run_once"), expected.once)?;
         let environs = Environs::new(template.unbind());
         let app = app.callable.clone_ref(py);
-        let server = Server::new(app, environs, no_input);
+        let server = Server::new(0, port.activity(), app, environs, no_input);
         Ok(Self { port: Some(port), server, params: EncodedParams::default() })
     }
 

@@ -13,6 +13,7 @@ mod answer;
 mod body;
 mod cancelled;
 mod descriptor;
+mod doorbell;
 pub mod embedded;
 mod environ;
 mod errors;
@@ -29,7 +30,9 @@ pub mod inline;
 mod input;
 mod leaving;
 mod lifeline;
+mod limits;
 mod load;
+mod probe;
 pub mod program;
 mod raw;
 mod response;
@@ -49,6 +52,7 @@ mod zygote;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use flupd_channel::probe::Probed;
 use flupd_channel::startup::{Task, WorkerStatus, receive_task, send_status};
 use pyo3::prelude::*;
 
@@ -117,11 +121,12 @@ fn serve(
     socket: &OwnedFd,
     app: Result<App, String>,
     multiprocess: bool,
-    ends: Vec<OwnedFd>,
+    mut ends: Vec<OwnedFd>,
 ) -> PyResult<Ended> {
+    let probed = Probed::split_off(&mut ends)?;
     let ports = flupd_channel::worker::open(ends)?;
     let started = app.and_then(|app| {
-        let threads = Threads::new(py, &app.callable, multiprocess, ports);
+        let threads = Threads::new(py, &app.callable, multiprocess, ports, probed);
         Ok((app.name, threads.map_err(|error| failure::traceback(py, &error))?))
     });
     let (status, threads) = match started {

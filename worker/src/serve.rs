@@ -1,11 +1,11 @@
 //! One request: call the app, send what it returns, close that, conclude.
 
 use flupd_channel::worker::{Body, EncodedParams, Port, Request};
-use flupd_channel::{LogLevel, Outcome, Role};
+use flupd_channel::{Activity, LogLevel, Outcome, Role};
 use pyo3::exceptions::{PyBrokenPipeError, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::answer::{self, Stop};
 use crate::environ::Environs;
@@ -14,11 +14,16 @@ use crate::fork::leave_if_child;
 use crate::handles::Handles;
 use crate::head::Head;
 use crate::input::Input;
+use crate::limits::{self, RequestTimeout};
 use crate::response::Response;
-use crate::{environ, failure, gate, leaving, raw, watcher};
+use crate::{environ, failure, gate, leaving, probe, raw, watcher};
 
 /// What one app thread needs for its requests.
 pub(crate) struct Server {
+    /// Of the thread, counted from 0.
+    pub(crate) number: usize,
+    /// Where it says what it does.
+    pub(crate) activity: Activity,
     pub(crate) app: Py<PyAny>,
     pub(crate) environs: Environs,
     /// Stands for every body that is empty: it has no state.
@@ -39,9 +44,25 @@ pub(crate) struct Served {
 }
 
 impl Server {
-    /// What serves this app with these environs.
-    pub(crate) const fn new(app: Py<PyAny>, environs: Environs, no_input: Py<Input>) -> Self {
-        Self { app, environs, no_input, handles: None, serial: 0 }
+    /// What serves this app with these environs, in the thread of this number.
+    pub(crate) const fn new(
+        number: usize,
+        activity: Activity,
+        app: Py<PyAny>,
+        environs: Environs,
+        no_input: Py<Input>,
+    ) -> Self {
+        Self { number, activity, app, environs, no_input, handles: None, serial: 0 }
+    }
+
+    /// Requests come from here on, in this thread.
+    ///
+    /// # Errors
+    /// What a signal handler of the app raises meanwhile.
+    pub(crate) fn enter(&self, py: Python<'_>) -> PyResult<()> {
+        self.activity.enter();
+        probe::enter(py, self.number)?;
+        limits::enter(py, self.number)
     }
 
     /// Answers one request. `None` if the port is lost, which can't be.
@@ -51,6 +72,7 @@ impl Server {
         request: Request,
         mut port: Port,
     ) -> Option<Served> {
+        self.activity.take();
         let Request { mut params, body, role, data } = request;
         if port.is_cancelled() {
             // Before the app has begun it: there is nothing to end.
@@ -119,21 +141,15 @@ impl Server {
         asked: &Asked<'_>,
         handles: &Handles,
     ) -> Result<(), Stop> {
-        let exchange = &handles.exchange;
         let input = (!asked.input.is(&self.no_input)).then_some(asked.input);
         let environ = self.environs.build(py, params, input, handles)?;
         if asked.role != Role::Responder {
             environ::set_role(&environ, asked.role, asked.data)?;
         }
-        let start_response = handles.start_response.bind(py);
-        let result = raw::call(self.app.bind(py), &environ, start_response);
-        // As with any call, what the app does not keep goes now.
-        drop(environ);
-        leave_if_child(py, &result);
-        let result = result?;
-        let answered = answer::send(py, exchange, &result);
-        let closed = close(&result);
-        leave_if_child(py, &closed);
+        self.activity.begin();
+        let (answered, closed) = self.run(py, environ, handles);
+        self.activity.end();
+        limits::over(py, self.number);
         match closed {
             Err(error) if answered.is_ok() && error.is_instance_of::<PySystemExit>(py) => {
                 Err(error.into())
@@ -142,10 +158,34 @@ impl Server {
                 leaving::obey(py, &error);
                 let traceback = failure::traceback(py, &error);
                 let text = format!("close() of the body failed\n{traceback}");
-                exchange.with(py, |link| link.log(LogLevel::Error, &text))?;
+                handles.exchange.with(py, |link| link.log(LogLevel::Error, &text))?;
                 answered
             }
             Ok(()) => answered,
+        }
+    }
+
+    /// The app's part, from its call to `close()`. What is raised at its limit is
+    /// raised in here.
+    fn run(
+        &self,
+        py: Python<'_>,
+        environ: Bound<'_, PyDict>,
+        handles: &Handles,
+    ) -> (Result<(), Stop>, PyResult<()>) {
+        let start_response = handles.start_response.bind(py);
+        let result = raw::call(self.app.bind(py), &environ, start_response);
+        // As with any call, what the app does not keep goes now.
+        drop(environ);
+        leave_if_child(py, &result);
+        match result {
+            Ok(result) => {
+                let answered = answer::send(py, &handles.exchange, &result);
+                let closed = close(&result);
+                leave_if_child(py, &closed);
+                (answered, closed)
+            }
+            Err(error) => (Err(error.into()), Ok(())),
         }
     }
 }
@@ -163,8 +203,13 @@ enum Verdict {
     Answered,
     Gone,
     Failed(String),
-    Raised { traceback: String, broken_pipe: bool },
+    Raised {
+        traceback: String,
+        broken_pipe: bool,
+    },
     Exits(i32),
+    /// It has let pass what was raised at its limit.
+    TimedOut,
 }
 
 impl Verdict {
@@ -184,6 +229,9 @@ impl Verdict {
         };
         if let Some(code) = leaving::obey(py, &error) {
             return Self::Exits(code);
+        }
+        if error.is_instance_of::<RequestTimeout>(py) {
+            return Self::TimedOut;
         }
         let broken_pipe = error.is_instance_of::<PyBrokenPipeError>(py);
         Self::Raised { traceback: failure::traceback(py, &error), broken_pipe }
@@ -214,6 +262,8 @@ fn conclude(link: &mut Link, verdict: Verdict) -> Outcome {
             fail(link, &format!("the app raised an exception\n{traceback}"))
         }
         Verdict::Failed(why) => fail(link, &why),
+        // The gateway has said that it took too long, and where it was.
+        Verdict::TimedOut => page(link, "504 Gateway Timeout"),
         Verdict::Exits(code) => {
             let text = format!("the app called sys.exit({code}); the worker leaves");
             link.log(LogLevel::Error, &text);
@@ -222,23 +272,28 @@ fn conclude(link: &mut Link, verdict: Verdict) -> Outcome {
     }
 }
 
-/// Logs a failure, and answers with a plain page if nothing has gone out yet.
+/// Logs a failure, and answers so if nothing has gone out yet.
 fn fail(link: &mut Link, text: &str) -> Outcome {
-    const PAGE: &[u8] = b"Internal Server Error\n";
     link.log(LogLevel::Error, text);
+    page(link, "500 Internal Server Error")
+}
+
+/// Answers with a plain page if nothing has gone out yet; else the answer is cut.
+fn page(link: &mut Link, status: &str) -> Outcome {
+    let page = format!("{}\n", &status[4..]);
     link.response.forget();
     if link.gone || link.response.head_sent() {
         return Outcome::Cut;
     }
-    let head = Head::new(b"500 Internal Server Error").and_then(|mut head| {
+    let head = Head::new(status.as_bytes()).and_then(|mut head| {
         head.push(b"Content-Type", b"text/plain; charset=utf-8")?;
         Ok(head)
     });
     let started = head.is_ok_and(|head| link.response.start(head, false).is_ok());
-    if !started || link.head(Some(PAGE.len() as u64)).is_err() {
+    if !started || link.head(Some(page.len() as u64)).is_err() {
         return Outcome::Failed;
     }
-    link.body(PAGE);
+    link.body(page.as_bytes());
     Outcome::Complete
 }
 

@@ -7,8 +7,8 @@ use flupd_channel::startup::{WorkerConfig, ZygoteConfig};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use crate::failure;
 use crate::load::{App, load};
+use crate::{failure, limits};
 
 /// What is to be imported, and from where.
 pub(crate) struct Import<'c> {
@@ -72,6 +72,7 @@ pub(crate) fn prepare(py: Python<'_>, search: &[PathBuf]) -> PyResult<()> {
     }
     keep_calm_on_interrupt(py)?;
     by_lines(py);
+    limits::module(py)?;
     // So that a crash in an extension module leaves its Python stack on stderr.
     let _ = py.import("faulthandler").and_then(|module| module.call_method0("enable"));
     Ok(())

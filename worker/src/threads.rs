@@ -6,6 +6,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flupd_channel::probe::Probed;
 use flupd_channel::worker::{EncodedParams, Port, Received, Request};
 use flupd_channel::{ChannelError, Outcome};
 use pyo3::prelude::*;
@@ -19,7 +20,7 @@ use crate::gate::{self, Busy};
 use crate::input::Input;
 use crate::serve::Server;
 use crate::signals::{Signals, Waited};
-use crate::{failure, leaving, watcher};
+use crate::{failure, leaving, limits, probe, watcher};
 
 /// The app threads of this worker, ready to serve.
 pub(crate) struct Threads {
@@ -45,21 +46,26 @@ impl Threads {
         app: &Py<PyAny>,
         multiprocess: bool,
         ports: Vec<Port>,
+        probed: Probed,
     ) -> PyResult<Self> {
         let stoppers = ports.iter().map(Port::stopper).collect();
         leaving::prepare(stoppers);
         let no_input = Py::new(py, Input::empty())?;
         let template = environ::template(py, ports.len() > 1, multiprocess, &no_input)?.unbind();
         let signals = Signals::new(py)?;
+        watch(py, probed, &ports);
         let mut threads: Vec<AppThread> = ports
             .into_iter()
-            .map(|port| AppThread {
-                port,
+            .enumerate()
+            .map(|(number, port)| AppThread {
                 server: Server::new(
+                    number,
+                    port.activity(),
                     app.clone_ref(py),
                     Environs::new(template.clone_ref(py)),
                     no_input.clone_ref(py),
                 ),
+                port,
             })
             .collect();
         let threads = match threads.pop() {
@@ -94,6 +100,19 @@ impl Threads {
     }
 }
 
+/// Has the gateway know where the threads are, and end requests. Without it the
+/// app runs as well.
+fn watch(py: Python<'_>, probed: Probed, ports: &[Port]) {
+    let watched = probe::install(py, probed.asks, probed.answers);
+    let limited = limits::install(py, probed.limits, ports.iter().map(Port::activity));
+    if let Err(error) = watched.and(limited)
+        && leaving::obey(py, &error).is_none()
+    {
+        let what = "nobody can ask where it is, or end a request";
+        to_stderr(format!("flupd worker: {what}: {error}\n").as_bytes());
+    }
+}
+
 fn start(py: Python<'_>, threads: Vec<AppThread>) -> PyResult<Running> {
     gate::enable();
     let ended = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
@@ -117,10 +136,13 @@ fn start(py: Python<'_>, threads: Vec<AppThread>) -> PyResult<Running> {
 /// The main thread's part while others run the app: signal handlers.
 fn wait(py: Python<'_>, ended: &OwnedFd, count: u64, signals: &Signals) {
     let mut running = count;
+    let mut fds = vec![ended.as_fd()];
+    fds.extend(limits::orders());
     while running > 0 {
-        match gate::detached(py, || signals.wait(&[ended.as_fd()])) {
+        match gate::detached(py, || signals.wait(&fds)) {
             Waited::Signal => handle_signals(py, signals),
-            Waited::Ready(_) => {
+            Waited::Ready(1..) => limits::obey(py),
+            Waited::Ready(0) => {
                 let mut count = [0; 8];
                 if rustix::io::read(ended, &mut count).is_ok() {
                     running = running.saturating_sub(u64::from_ne_bytes(count));
@@ -140,6 +162,7 @@ impl AppThread {
     /// Serves until the port ends. `signals` on the main thread only.
     fn run(self, py: Python<'_>, signals: Option<&Signals>) {
         let Self { mut port, mut server } = self;
+        server.enter(py).unwrap_or_else(|error| obey(py, &error));
         let mut busy = Some(Busy::new());
         let (mut outcome, mut params) = (None, EncodedParams::default());
         let ended = loop {

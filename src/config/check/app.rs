@@ -9,9 +9,9 @@ use super::{Check, value};
 use crate::config::app::Environment;
 use crate::config::mistake::Mistake;
 use crate::config::source::{ConfigError, Source};
-use crate::config::values::{Inherit, Size, Texts};
+use crate::config::values::{Inherit, Size, SomeSeconds, Texts};
 use crate::config::written::{Given, WrittenApp};
-use crate::config::{AppConfig, AppLimits};
+use crate::config::{AppConfig, AppLimits, TimeLimits};
 
 /// How many workers there can be.
 pub const WORKERS: RangeInclusive<i64> = 1..=1024;
@@ -92,9 +92,12 @@ impl Check<'_> {
     fn solo(&self, app: &WrittenApp) -> Result<bool, ConfigError> {
         let Some(solo) = app.solo.as_ref().filter(|solo| *solo.get_ref()) else { return Ok(false) };
         let preload = value(&app.preload).copied().unwrap_or(false);
-        let conflict = match (preload, &app.threads) {
-            (true, _) => ("preload", "solo workers import the app one by one"),
-            (_, Some(_)) => ("threads", "a solo worker has one thread"),
+        let nobody_looks = "while a solo worker runs the app, nobody looks at the time";
+        let conflict = match (preload, &app.threads, &app.slow_request, &app.request_timeout) {
+            (true, ..) => ("preload", "solo workers import the app one by one"),
+            (_, Some(_), ..) => ("threads", "a solo worker has one thread"),
+            (_, _, Some(_), _) => ("slow-request", nobody_looks),
+            (_, _, _, Some(_)) => ("request-timeout", nobody_looks),
             _ => return Ok(true),
         };
         Err(self.at("solo", solo, Mistake::Conflict(conflict.0, conflict.1)))
@@ -199,8 +202,22 @@ impl Check<'_> {
         }
     }
 
+    fn time_limits(&self, app: &WrittenApp) -> Result<TimeLimits, ConfigError> {
+        let some = |given: &Given<SomeSeconds>| value(given).map(|seconds| seconds.0);
+        if let (Some(grace), None) = (&app.request_grace, &app.request_timeout) {
+            let alone = Mistake::Alone("request-timeout");
+            return Err(self.at("request-grace", grace, alone));
+        }
+        Ok(TimeLimits {
+            queue: some(&app.queue_timeout),
+            slow: some(&app.slow_request),
+            request: some(&app.request_timeout),
+            grace: value(&app.request_grace).map_or(TimeLimits::default().grace, |s| s.0),
+        })
+    }
+
     fn limits(&self, app: &WrittenApp) -> Result<AppLimits, ConfigError> {
-        let mut limits = AppLimits::default();
+        let mut limits = AppLimits { time: self.time_limits(app)?, ..AppLimits::default() };
         if let Some(queue) = self.number("queue", &app.queue, &QUEUE)? {
             limits.queue = queue;
         }

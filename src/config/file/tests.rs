@@ -1,6 +1,7 @@
 //! What a file says, and every mistake that it can have.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::super::ServeConfig;
 use super::super::check::{Check, Power};
@@ -83,6 +84,10 @@ const EVERYTHING: &str = r#"
             prefix = "/shop/"
             script-name = "/"
             queue = 10
+            queue-timeout = 2.5
+            slow-request = 3
+            request-timeout = "30"
+            request-grace = 0
             max-body = "2M"
             max-params = 2097152
 
@@ -140,6 +145,9 @@ fn every_key_is_read() {
     );
     let limits = shop.limits;
     assert_eq!((limits.queue, limits.body, limits.params), (10, 2 << 20, 2 << 20));
+    let (time, seconds) = (limits.time, |s| Some(Duration::from_secs_f64(s)));
+    assert_eq!((time.queue, time.slow), (seconds(2.5), seconds(3.0)));
+    assert_eq!((time.request, time.grace), (seconds(30.0), Duration::ZERO));
 }
 
 #[test]
@@ -204,6 +212,9 @@ fn every_mistake_says_where_it_stands() {
         (shop("path = [\"lib\", \"flupd.toml\"]"), "flupd.toml:3:8: path flupd.toml: not a directory"),
         (shop("solo = true\npreload = true"), "flupd.toml:3:8: solo can't be used with preload; solo workers import the app one by one"),
         (shop("solo = true\nthreads = 1"), "flupd.toml:3:8: solo can't be used with threads; a solo worker has one thread"),
+        (shop("solo = true\nslow-request = 1"), "flupd.toml:3:8: solo can't be used with slow-request; while a solo worker runs the app, nobody looks at the time"),
+        (shop("solo = true\nrequest-timeout = 1"), "flupd.toml:3:8: solo can't be used with request-timeout; while a solo worker runs the app, nobody looks at the time"),
+        (shop("request-grace = 1"), "flupd.toml:3:17: request-grace does nothing without request-timeout; add that, or remove this"),
         (two("solo = true", "prefix = \"/b\""), "flupd.toml:3:8: solo is for a flupd with one app, and this one has several; run it alone in another flupd"),
         (shop("script-name = \"shop\""), "flupd.toml:3:15: script-name \"shop\": a mount point begins with a slash, such as /shop; write / for the root"),
         (shop("prefix = [\"/a\", \"b\"]"), "flupd.toml:3:10: prefix \"b\": a mount point begins with a slash, such as /shop; write / for the root"),

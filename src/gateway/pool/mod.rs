@@ -4,6 +4,7 @@
 //! their ends, and the requests that are lost with them. [`staging`] decides who
 //! gets a request, [`turns`] what is done between two sleeps of the gateway.
 
+mod limits;
 mod staging;
 mod turns;
 
@@ -14,6 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use flupd_channel::gateway::Memory;
+use flupd_channel::probe::Probe;
 use flupd_channel::{ChannelError, Outcome};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
@@ -23,7 +25,7 @@ use super::exchange::{Exchange, Place};
 use super::refusal::Refusal;
 use super::seat::Seat;
 use super::seldom::Seldom;
-use crate::config::GroupId;
+use crate::config::{AppLimits, GroupId};
 use crate::control::FromGateway;
 use crate::observe::access::Seated;
 
@@ -40,7 +42,9 @@ pub(in crate::gateway) struct Pool {
     /// Seats without a request, the last used last.
     idle: RefCell<Vec<Rc<Seat>>>,
     queue: RefCell<VecDeque<Rc<Exchange>>>,
-    queue_limit: Cell<usize>,
+    limits: Cell<AppLimits>,
+    /// The limits are others now, or nobody needs them any more.
+    relimited: Notify,
     health: Cell<Health>,
     to_wake: RefCell<Vec<Rc<Seat>>>,
     /// Memory for [`Pool::scan`].
@@ -79,15 +83,19 @@ struct Worker {
     seats: Vec<Rc<Seat>>,
     /// The requests that died with it.
     lost: Vec<String>,
+    /// A request in it does not end: it is to be replaced.
+    worn: bool,
+    /// Nothing that it does will end: it is about to be killed.
+    spent: bool,
 }
 
 impl Pool {
-    /// An empty pool of this generation of an app, whose queue holds `queue_limit` requests. `supervisor` is
-    /// told of workers that must be ended.
+    /// An empty pool of this generation of an app. `supervisor` is told of workers
+    /// that must be ended or replaced.
     pub(in crate::gateway) fn new(
         id: GroupId,
         name: Option<String>,
-        queue_limit: usize,
+        limits: AppLimits,
         supervisor: UnboundedSender<FromGateway>,
     ) -> Rc<Self> {
         Rc::new(Self {
@@ -96,7 +104,8 @@ impl Pool {
             workers: RefCell::default(),
             idle: RefCell::default(),
             queue: RefCell::default(),
-            queue_limit: Cell::new(queue_limit),
+            limits: Cell::new(limits),
+            relimited: Notify::new(),
             health: Cell::new(Health::Starting),
             to_wake: RefCell::default(),
             with_news: RefCell::default(),
@@ -110,16 +119,29 @@ impl Pool {
     }
 
     /// Takes on a worker that is starting; `fds` are our ends of its channel.
-    pub(in crate::gateway) fn employ(self: &Rc<Self>, worker: u64, pid: u32, fds: Vec<OwnedFd>) {
+    pub(in crate::gateway) fn employ(
+        self: &Rc<Self>,
+        worker: u64,
+        pid: u32,
+        fds: Vec<OwnedFd>,
+        probe: Option<Probe>,
+    ) {
         let (memory, ports) = match flupd_channel::gateway::open(fds) {
             Ok(opened) => opened,
             Err(error) => return self.worker_broken(worker, &error.into()),
         };
+        let probe = probe.map(Rc::new);
         let load = Rc::new(Cell::new(0));
         let mut seats = Vec::new();
-        for port in ports {
+        for (thread, port) in ports.into_iter().enumerate() {
             let (pool, gone) = (Rc::clone(self), port.gone());
-            let seat = Seat::new(worker, self.name.clone(), port, Rc::clone(&load));
+            let seat = Seat::new(
+                (worker, thread),
+                self.name.clone(),
+                port,
+                Rc::clone(&load),
+                probe.clone(),
+            );
             seats.push(Rc::clone(&seat));
             tokio::task::spawn_local(async move {
                 gone.await;
@@ -132,7 +154,15 @@ impl Pool {
                 }
             });
         }
-        let entry = Worker { pid, ready: false, memory, seats, lost: Vec::new() };
+        let entry = Worker {
+            pid,
+            ready: false,
+            memory,
+            seats,
+            lost: Vec::new(),
+            worn: false,
+            spent: false,
+        };
         self.workers.borrow_mut().insert(worker, entry);
     }
 
@@ -176,9 +206,10 @@ impl Pool {
         self.spread();
     }
 
-    /// How many requests may wait.
-    pub(in crate::gateway) fn set_queue_limit(&self, limit: usize) {
-        self.queue_limit.set(limit);
+    /// How many requests may wait, and how long all may take.
+    pub(in crate::gateway) fn set_limits(&self, limits: AppLimits) {
+        self.limits.set(limits);
+        self.relimited.notify_one();
     }
 
     /// Another pool has the app from now on: it gets what is not begun, and the
@@ -200,6 +231,7 @@ impl Pool {
         if over {
             self.deserted.set(true);
             self.pulse.notify_one();
+            self.relimited.notify_one();
         }
         over
     }
@@ -313,6 +345,7 @@ impl Pool {
         }
         if repeat {
             exchange.attempts.set(1);
+            exchange.wait_from_now();
             exchange.put(Place::Waiting);
             self.queue.borrow_mut().push_front(exchange);
         } else {

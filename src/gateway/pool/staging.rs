@@ -27,16 +27,16 @@ impl Pool {
             Refusal::app_unavailable()
         } else if self.queue.borrow().is_empty() && self.seat(&exchange) {
             return self.changed();
-        } else if self.queue.borrow().len() < self.queue_limit.get() {
+        } else if self.queue.borrow().len() < self.limits.get().queue {
             return self.queue.borrow_mut().push_back(exchange);
         } else {
-            Refusal::queue_full(self.queue_limit.get())
+            Refusal::queue_full(self.limits.get().queue)
         };
         self.say_refused(&exchange, &refusal);
         exchange.refuse(refusal);
     }
 
-    fn say_refused(&self, exchange: &Exchange, refusal: &Refusal) {
+    pub(super) fn say_refused(&self, exchange: &Exchange, refusal: &Refusal) {
         self.refused.say(|and_before| {
             let (request, id) = (exchange.describe(), exchange.id());
             let app = self.name.as_deref();

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::Action;
 use super::gateway::Gateway;
-use super::place::{Occupant, Place};
+use super::place::{Occupant, Place, Stay};
 use super::reload::Stage;
 use super::zygote::Zygote;
 use crate::config::GroupId;
@@ -154,6 +154,7 @@ impl Group {
         let ready = Note::WorkerReady { worker, app, python, replacement };
         actions.push(Action::LogOf(id, ready));
         actions.push(Action::Tell(ToGateway::WorkerReady { group: id, worker }));
+        self.relieve(actions);
     }
 
     pub(super) fn worker_failed(
@@ -197,6 +198,9 @@ impl Group {
             // The gateway is done and lets go: its own end is seen next. If it is
             // not, the app has asked to exit, and requests wait for another.
             Occupant::Ready(..) if stopping && cause.is_success() => (LAST_STEPS, true),
+            Occupant::Ready(..) if place.stay == Stay::Drained && cause.is_success() => {
+                (Duration::ZERO, true)
+            }
             Occupant::Ready(_, since) => {
                 let lived = now.saturating_duration_since(since);
                 (place.backoff.after_death(Some(lived)), unserved || leaving)
@@ -208,6 +212,7 @@ impl Group {
         let never_ready = matches!(place.occupant, Occupant::Starting(_));
         place.occupant = Occupant::Nobody(now + wait);
         place.used = true;
+        self.close_up();
         let known = !matches!(cause, Cause::Lost(_));
         let cause = cause.to_string();
         if never_ready && !expected {

@@ -11,12 +11,28 @@ pub(super) struct Place {
     pub(super) backoff: Backoff,
     /// Whether who is in it now was not the first.
     pub(super) used: bool,
+    pub(super) stay: Stay,
+}
+
+/// Whether who is in a place stays there: see [`super::replace`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stay {
+    Open,
+    /// Until another is ready.
+    Leaving,
+    /// It gets no more requests.
+    Drained,
 }
 
 impl Place {
     /// An empty place, to be filled at once.
     pub(super) fn new(now: Instant) -> Self {
-        Self { occupant: Occupant::Nobody(now), backoff: Backoff::default(), used: false }
+        Self {
+            occupant: Occupant::Nobody(now),
+            backoff: Backoff::default(),
+            used: false,
+            stay: Stay::Open,
+        }
     }
 
     /// Whether somebody is in it, or was.

@@ -1,5 +1,6 @@
 mod preload;
 mod reload;
+mod replace;
 mod several;
 
 use std::os::unix::process::ExitStatusExt;

@@ -124,7 +124,12 @@ impl Group {
         let starting = Occupant::Starting(worker);
         if self.place(worker).is_some_and(|place| place.occupant == starting) {
             let group = self.id;
-            actions.push(Action::Tell(ToGateway::WorkerStarted { group, worker, pid }));
+            actions.push(Action::Tell(ToGateway::WorkerStarted {
+                group,
+                worker,
+                pid,
+                probed: true,
+            }));
         }
     }
 

@@ -45,7 +45,7 @@ fn the_process_is_as_the_app_expects_it() {
         assert!(!path.contains(&json!("")), "{python}: {path:?}");
         assert_eq!(seen["cwd"], json!(here), "{python}");
         assert_eq!(seen["main"], json!([]), "{python}");
-        assert_eq!(seen["ours"], json!([]), "{python}");
+        assert_eq!(seen["ours"], json!(["flupd"]), "{python}");
         assert_eq!(seen["main_thread"], json!(true), "{python}");
         // What the app's children inherit is what any child of this test does.
         assert_eq!(seen["fds"], json!(inherited_by(python)), "{python}");

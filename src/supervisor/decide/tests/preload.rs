@@ -33,7 +33,7 @@ fn forked(worker: u64) -> Event {
 
 fn told_started(worker: u64) -> Action {
     let pid = 100 + u32::try_from(worker).unwrap();
-    Action::Tell(ToGateway::WorkerStarted { group: GROUP, worker, pid })
+    Action::Tell(ToGateway::WorkerStarted { group: GROUP, worker, pid, probed: true })
 }
 
 fn unforked(worker: u64) -> Event {

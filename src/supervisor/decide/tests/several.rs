@@ -45,7 +45,7 @@ fn each_app_is_started_in_its_own_way() {
     let (one, two) = (Action::SpawnWorker(SHOP, 1), Action::SpawnWorker(SHOP, 2));
     assert_eq!(scene.is(Event::Tick), [SpawnGateway, one, two, Action::SpawnZygote(BLOG)]);
     assert_eq!(scene.does(zygote_ready()), [Action::SpawnWorker(BLOG, 3)]);
-    let started = ToGateway::WorkerStarted { group: BLOG, worker: 3, pid: 103 };
+    let started = ToGateway::WorkerStarted { group: BLOG, worker: 3, pid: 103, probed: true };
     assert_eq!(scene.is(Event::WorkerForked { worker: 3, pid: 103 }), [Action::Tell(started)]);
     scene.is(Event::GatewayListens);
     assert!(!says_ready(&scene.is(ready(1))));

@@ -16,6 +16,7 @@ use bytes::BytesMut;
 use cgi::Params;
 use command_fds::{CommandFdExt, FdMapping};
 use flupd_channel::gateway::{self, Body, Memory, Payload, Port};
+use flupd_channel::probe::{Frame, Probe};
 use flupd_channel::startup::{
     STATUS_FD, Task, WorkerConfig, WorkerStatus, decode_status, send_task,
 };
@@ -121,6 +122,7 @@ impl DerefMut for Worker {
 pub struct Gateway {
     runtime: Runtime,
     pub ports: Vec<Port>,
+    probe: Probe,
     _memory: Memory,
 }
 
@@ -234,11 +236,12 @@ impl Gateway {
     fn new(threads: usize) -> (Self, Vec<OwnedFd>) {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let ends = flupd_channel::create(threads, &flupd_channel::bell().unwrap()).unwrap();
-        let (memory, ports) = {
-            let _entered = runtime.enter();
-            gateway::open(ends.gateway).unwrap()
-        };
-        (Self { runtime, ports, _memory: memory }, ends.worker)
+        let mut ends = ends.with_probe().unwrap();
+        let entered = runtime.enter();
+        let probe = Probe::split_off(&mut ends.gateway).unwrap();
+        let (memory, ports) = gateway::open(ends.gateway).unwrap();
+        drop(entered);
+        (Self { runtime, ports, probe, _memory: memory }, ends.worker)
     }
 
     /// Wants no more of the worker.
@@ -264,6 +267,16 @@ impl Gateway {
 
     pub fn cancel(&mut self, port: usize) {
         self.ports[port].cancel(0);
+    }
+
+    /// Where a thread is.
+    pub fn frames(&self, thread: usize, patience: Duration) -> std::io::Result<Vec<Frame>> {
+        self.runtime.block_on(self.probe.frames(thread, patience))
+    }
+
+    /// The request of this number has had its time.
+    pub fn limit(&self, thread: usize, request: u32) {
+        self.probe.limit(thread, request).unwrap();
     }
 
     /// One reply, as it comes.
