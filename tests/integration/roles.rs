@@ -42,6 +42,9 @@ fn authorizer_is_asked_without_a_body() {
         assert!(answer.text().starts_with("Status: 200 OK\r\n"), "{}", answer.text());
         assert!(answer.text().contains("Variable-REMOTE_USER: alice\r\n"), "{}", answer.text());
         assert!(answer.text().contains("Variable-ASKED: /cave\r\n"), "{}", answer.text());
+        // Apache's mod_fcgid would take its length for that of the answer behind.
+        assert!(!answer.text().contains("Content-Length"), "{}", answer.text());
+        assert_eq!(answer.body(), "");
         // With the empty STDIN that lighttpd sends.
         let mut denied = asking(2, &[]);
         denied.extend(fcgi::record(fcgi::STDIN, 2, &[]));

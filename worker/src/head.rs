@@ -109,6 +109,16 @@ impl Head {
         self.length
     }
 
+    /// Forgets the Content-Length that the app gave.
+    pub(crate) const fn drop_length(&mut self) {
+        self.length = None;
+    }
+
+    /// Whether the status is 200.
+    pub(crate) const fn is_ok(&self) -> bool {
+        self.code == 200
+    }
+
     /// Whether this status has no body (RFC 9110 section 6.4.1).
     pub(crate) const fn without_body(&self) -> bool {
         matches!(self.code, 100..=199 | 204 | 304)

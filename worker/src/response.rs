@@ -2,6 +2,8 @@
 //!
 //! Pure: it decides, [`crate::exchange`] sends.
 
+use flupd_channel::Role;
+
 use crate::head::Head;
 
 /// The state of one response.
@@ -15,6 +17,8 @@ pub(crate) struct Response {
     state: State,
     /// The request's method is HEAD: the body is left out.
     head_request: bool,
+    /// An Authorizer's 200 lets a request pass, and says nothing else.
+    authorizes: bool,
 }
 
 #[derive(Debug)]
@@ -27,7 +31,7 @@ enum State {
 /// What of the body may go out once the head has.
 #[derive(Debug, Clone, Copy)]
 enum BodyRule {
-    /// Nothing: HEAD, 1xx, 204, 304.
+    /// Nothing: HEAD, 1xx, 204, 304, an Authorizer's 200.
     None,
     /// All of it; its end is its length.
     Any,
@@ -58,7 +62,12 @@ pub(crate) struct Share {
 
 impl Response {
     pub(crate) const fn new(head_request: bool) -> Self {
-        Self { state: State::Silent, head_request }
+        Self { state: State::Silent, head_request, authorizes: false }
+    }
+
+    /// The answer of an app that is asked in this role.
+    pub(crate) fn of(self, role: Role) -> Self {
+        Self { authorizes: role == Role::Authorizer, ..self }
     }
 
     /// `start_response`, with or without `exc_info`.
@@ -95,7 +104,7 @@ impl Response {
     /// The head's bytes when it has not been sent: from here on it has. `known`
     /// is the body's length, where that is known before the body ends.
     pub(crate) fn commit(&mut self, known: Option<u64>) -> Result<Option<Vec<u8>>, NotStarted> {
-        let head = match std::mem::replace(&mut self.state, State::Silent) {
+        let mut head = match std::mem::replace(&mut self.state, State::Silent) {
             State::Silent => return Err(NotStarted),
             State::Started(head) => head,
             sent @ State::Sent(_) => {
@@ -103,9 +112,15 @@ impl Response {
                 return Ok(None);
             }
         };
+        // The web server takes no body (section 6.3), and mod_fcgid takes its length
+        // for that of the answer of the app behind.
+        let passes = self.authorizes && head.is_ok();
+        if passes {
+            head.drop_length();
+        }
         // The empty body of an answer to HEAD says nothing of a GET's.
-        let known = known.filter(|&length| length > 0 || !self.head_request);
-        self.state = State::Sent(if self.head_request || head.without_body() {
+        let known = known.filter(|&length| !passes && (length > 0 || !self.head_request));
+        self.state = State::Sent(if passes || self.head_request || head.without_body() {
             BodyRule::None
         } else {
             head.length().or(known).map_or(BodyRule::Any, BodyRule::Left)
@@ -209,5 +224,21 @@ mod tests {
         let mut response = Response::new(true);
         response.start(head(None), false).unwrap();
         assert_eq!(response.commit(Some(0)), Ok(Some(b"Status: 200 OK\r\n\r\n".to_vec())));
+    }
+
+    #[test]
+    fn an_authorizers_200_has_neither_body_nor_length() {
+        for given in [None, Some("4")] {
+            let mut response = Response::new(false).of(Role::Authorizer);
+            response.start(head(given), false).unwrap();
+            assert_eq!(response.commit(Some(4)), Ok(Some(b"Status: 200 OK\r\n\r\n".to_vec())));
+            assert_eq!(response.admit(4), Share { bytes: 0, over: false });
+            assert_eq!(response.missing(), 0);
+        }
+        let mut response = Response::new(false).of(Role::Authorizer);
+        response.start(Head::new(b"403 No").unwrap(), false).unwrap();
+        let bytes = response.commit(Some(4)).unwrap().unwrap();
+        assert_eq!(bytes, b"Status: 403 No\r\nContent-Length: 4\r\n\r\n");
+        assert_eq!(response.admit(4), Share { bytes: 4, over: false });
     }
 }

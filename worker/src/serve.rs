@@ -89,7 +89,7 @@ impl Server {
         );
         let handles = handles.map_err(|error| error.print(py)).ok()?;
         let exchange = &handles.exchange;
-        exchange.begin(port, Response::new(head_request));
+        exchange.begin(port, Response::new(head_request).of(role));
         let input = match body {
             Body::Memory(bytes) if bytes.is_empty() => Ok(self.no_input.clone_ref(py)),
             body => Py::new(py, Input::new(body)),

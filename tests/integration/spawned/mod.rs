@@ -6,5 +6,6 @@ mod way;
 mod by_hand;
 mod fcgid;
 mod frameworks;
+mod guard;
 mod lives;
 mod requests;

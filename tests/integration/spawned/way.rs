@@ -205,7 +205,8 @@ fn apache(script: Script, name: &str, module: &str) -> Site {
     })
 }
 
-fn apache_with(script: Script, name: &str, change: impl FnOnce(Example) -> Example) -> Site {
+/// Apache with a changed example, and this script for its user to start.
+pub fn apache_with(script: Script, name: &str, change: impl FnOnce(Example) -> Example) -> Site {
     // Apache's user makes files there: its tests tell by them how far they are.
     fs::set_permissions(script.dir(), fs::Permissions::from_mode(0o777)).unwrap();
     let example = Example::open(name).site(script.dir());
