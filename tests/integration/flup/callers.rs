@@ -378,7 +378,7 @@ fn paste_serve() {
 
 /// A web server that goes, by whatever way, leaves nobody behind.
 #[test]
-fn nobody_outlives_lighttpd() {
+fn lighttpd_leaves_nobody_behind() {
     for kind in ["fcgi", "fcgi_single", "fcgi_fork"] {
         let text = format!(
             "from flup.server.{kind} import WSGIServer\nimport os\nopen('pid', 'w').write(str(os.getpid()))\n\
