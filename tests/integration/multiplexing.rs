@@ -145,3 +145,38 @@ fn an_answer_without_end_leaves_room_for_others() {
     stream.write_all(&get(1, "/pid")).unwrap();
     assert!(Answer::read(&mut stream, 1).unwrap().body().parse::<u32>().is_ok());
 }
+
+/// Twelve answers without end: each of them, and what is asked besides, has its turn
+/// before the others have had another (`Connection::collect`).
+#[test]
+fn many_answers_without_end_take_turns() {
+    const ENDLESS: u16 = 12;
+    // What is taken for one write at the most, from each, and what the socket holds.
+    const BEFORE: usize = (ENDLESS as usize + 2) * 256 * 1024;
+    let flupd = serve("waiting.py", &["--workers", "1", "--threads", "14"]);
+    let mut stream = flupd.connect();
+    let closed = flupd.file("closed");
+    for id in 1..=ENDLESS {
+        stream.write_all(&get(id, &format!("/endless?closed={}", closed.display()))).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let mut shares = BTreeMap::new();
+    for id in 100..106 {
+        stream.write_all(&get(id, "/pid")).unwrap();
+        let (mut before, mut answer) = (0, Answer::default());
+        while answer.end.is_none() {
+            let record = fcgi::next(&mut stream).unwrap().unwrap();
+            if record.id == id {
+                answer.take(record);
+                continue;
+            }
+            before += record.content.len();
+            *shares.entry(record.id).or_insert(0) += record.content.len();
+            assert!(before < BEFORE, "request {id} waits behind {before} bytes: {shares:?}");
+            // The peer is the slow one.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(answer.body().parse::<u32>().is_ok());
+    }
+    assert_eq!(shares.len(), usize::from(ENDLESS), "{shares:?}");
+}
