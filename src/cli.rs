@@ -14,7 +14,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parse
 use self::control::{ControlArgs, LogLevelArgs, ReloadArgs};
 use self::logs::LogArgs;
 use crate::config::Role;
-use crate::config::{QUEUE, THREADS, WORKERS, values};
+use crate::config::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS, WORKERS, values};
 
 /// The version and the build: commit, profile and compiler.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FLUPD_BUILD"), ")");
@@ -232,6 +232,23 @@ pub struct ServeArgs {
     /// Seconds that a request may go on after that; then its worker is replaced [default: 5]
     #[arg(long, value_name = "S", value_parser = values::seconds, requires = "request_timeout", help_heading = "Limits")]
     pub request_grace: Option<Duration>,
+
+    /// Requests after which a worker is replaced [default: no limit]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(MAX_REQUESTS), help_heading = "Limits")]
+    pub max_requests: Option<u32>,
+
+    /// Up to so many requests more, so that the workers are not all due at once [default: a tenth of
+    /// --max-requests]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(REQUESTS_JITTER), requires = "max_requests", help_heading = "Limits")]
+    pub max_requests_jitter: Option<u32>,
+
+    /// Seconds after which a worker is replaced, or up to a tenth sooner [default: no limit]
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, help_heading = "Limits")]
+    pub max_age: Option<Duration>,
+
+    /// Resident memory with which a worker is replaced: 300M [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = values::size, help_heading = "Limits")]
+    pub max_memory: Option<u64>,
 
     /// The longest request body, in bytes or with K, M, G; a longer one is answered 413
     /// [default: 1G]

@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use self::address::Address;
 pub use self::allow::{Allow, AllowError};
-pub use self::app::{AppConfig, AppId, AppLimits, GroupId, TimeLimits};
-pub use self::check::{QUEUE, THREADS, WORKERS};
+pub use self::app::{AppConfig, AppId, AppLimits, GroupId, PerWorker, TimeLimits};
+pub use self::check::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS, WORKERS};
 pub use self::control_socket::{ControlSocket, beside};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};
 pub use self::privileges::{Identity, Privileges};

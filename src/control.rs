@@ -107,6 +107,14 @@ pub enum FromGateway {
         /// Its number.
         worker: u64,
     },
+    /// The worker has run as many requests as it may: another shall take its place
+    /// when it is its turn.
+    WorkerServed {
+        /// Its app and generation.
+        group: GroupId,
+        /// Its number.
+        worker: u64,
+    },
     /// Nothing that this worker still does will end: it must be killed.
     WorkerSpent {
         /// Its app and generation.

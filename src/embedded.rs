@@ -140,7 +140,9 @@ impl Gateway {
                     Report::Broken(worker, reason)
                 }
                 // Without time limits no worker is worn.
-                FromGateway::WorkerWorn { .. } | FromGateway::WorkerSpent { .. } => Report::Nothing,
+                FromGateway::WorkerServed { .. }
+                | FromGateway::WorkerWorn { .. }
+                | FromGateway::WorkerSpent { .. } => Report::Nothing,
             }),
         }
     }

@@ -14,6 +14,7 @@ mod control;
 pub mod embedded;
 mod gateway;
 mod inherited;
+mod jitter;
 mod observe;
 mod supervisor;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{GatewayApp, Privileges};
+use crate::jitter::jitter;
 
 /// The number of an app, for as long as flupd runs and the app is configured.
 #[derive(
@@ -70,6 +71,10 @@ pub struct AppConfig {
     pub script_name: Option<String>,
     /// Bounds on its requests.
     pub limits: AppLimits,
+    /// The age at which a worker is replaced.
+    pub max_age: Option<Duration>,
+    /// The resident memory at which a worker is replaced, in bytes.
+    pub max_memory: Option<u64>,
     /// The keys of note that were not given, for the start log.
     pub defaults: Vec<&'static str>,
 }
@@ -110,6 +115,25 @@ pub struct AppLimits {
     pub queue: usize,
     /// How long they may take.
     pub time: TimeLimits,
+    /// How many of them one worker runs before it is replaced.
+    pub per_worker: Option<PerWorker>,
+}
+
+/// After how many requests a worker is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerWorker {
+    /// So many at least.
+    pub requests: u64,
+    /// So many more at most: each worker has its own number.
+    pub jitter: u64,
+}
+
+impl PerWorker {
+    /// How many it is for this worker.
+    #[must_use]
+    pub fn of(self, worker: u64) -> u64 {
+        self.requests.saturating_add(jitter(worker, self.jitter))
+    }
 }
 
 /// How long a request of an app may take.
@@ -134,6 +158,12 @@ impl Default for TimeLimits {
 
 impl Default for AppLimits {
     fn default() -> Self {
-        Self { params: 1 << 20, body: 1 << 30, queue: 1024, time: TimeLimits::default() }
+        Self {
+            params: 1 << 20,
+            body: 1 << 30,
+            queue: 1024,
+            time: TimeLimits::default(),
+            per_worker: None,
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-pub use self::app::{QUEUE, THREADS, WORKERS};
+pub use self::app::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS, WORKERS};
 pub(super) use self::listen::DEFAULT_MODE;
 
 pub(super) use self::privileges::Power;

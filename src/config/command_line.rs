@@ -75,6 +75,10 @@ impl From<ServeArgs> for Written {
             slow_request: given(args.slow_request, SomeSeconds),
             request_timeout: given(args.request_timeout, SomeSeconds),
             request_grace: given(args.request_grace, Seconds),
+            max_requests: given(args.max_requests, i64::from),
+            max_requests_jitter: given(args.max_requests_jitter, i64::from),
+            max_age: given(args.max_age, SomeSeconds),
+            max_memory: given(args.max_memory, Size),
             max_body: given(args.max_body, Size),
             max_params: given(args.max_params, Size),
             ..WrittenApp::default()

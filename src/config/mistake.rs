@@ -163,6 +163,9 @@ pub enum Mistake {
     /// `max-body` over what an offset in a file can be.
     #[error("{0}: a body has at most 8388608G")]
     Body(u64),
+    /// `max-memory` below what any worker has.
+    #[error("{0}: a worker needs at least 16M")]
+    Memory(u64),
     /// Two keys that exclude each other.
     #[error("can't be used with {0}; {1}")]
     Conflict(&'static str, &'static str),

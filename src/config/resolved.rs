@@ -157,6 +157,13 @@ impl File {
         if limits.time.request.is_some() {
             self.value("request-grace", seconds(limits.time.grace), seconds(default.time.grace));
         }
+        if let Some(per_worker) = limits.per_worker {
+            self.given("max-requests", Some(count(per_worker.requests)));
+            let default = count(per_worker.requests / 10);
+            self.value("max-requests-jitter", count(per_worker.jitter), default);
+        }
+        self.given("max-age", app.max_age.map(seconds));
+        self.given("max-memory", app.max_memory.map(size));
         self.value("max-body", size(limits.body), size(default.body));
         self.value("max-params", size(limits.params as u64), size(default.params as u64));
     }
@@ -204,6 +211,10 @@ fn texts(texts: &[String]) -> Value {
 }
 
 fn number(number: usize) -> Value {
+    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn count(number: u64) -> Value {
     Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 

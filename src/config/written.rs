@@ -80,6 +80,10 @@ pub(super) struct WrittenApp {
     pub(super) slow_request: Given<SomeSeconds>,
     pub(super) request_timeout: Given<SomeSeconds>,
     pub(super) request_grace: Given<Seconds>,
+    pub(super) max_requests: Given<i64>,
+    pub(super) max_requests_jitter: Given<i64>,
+    pub(super) max_age: Given<SomeSeconds>,
+    pub(super) max_memory: Given<Size>,
     pub(super) max_body: Given<Size>,
     pub(super) max_params: Given<Size>,
 }

@@ -15,6 +15,7 @@
 mod gateway;
 mod group;
 mod place;
+mod recycle;
 mod reload;
 mod replace;
 mod zygote;
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 use self::gateway::Gateway;
 pub(super) use self::group::Plan;
 use self::group::{Group, Surroundings};
+pub(super) use self::recycle::Due;
 pub(super) use self::reload::ReloadPlan;
 use self::reload::{Reload, Stage};
 use super::backoff::Backoff;
@@ -58,6 +60,10 @@ pub(super) enum Event {
     WorkerWorn { worker: u64 },
     /// The gateway says that nothing in a worker will end.
     WorkerSpent { worker: u64 },
+    /// A worker is to be replaced when it is its turn.
+    WorkerDue { worker: u64, why: Due },
+    /// How much resident memory workers have, in bytes.
+    Weighed(BTreeMap<u64, u64>),
     /// The gateway accepts connections.
     GatewayListens,
     /// The gateway has ended.
@@ -180,7 +186,9 @@ impl State {
                 self.groups.values().filter_map(Group::wake_at).min()
             }
         };
-        [deadline, starts, self.reload_wake_at()].into_iter().flatten().min()
+        let drained = self.groups.values().flat_map(Group::drained_since).min();
+        let drained = drained.map(|since| since + self.grace);
+        [deadline, starts, drained, self.reload_wake_at()].into_iter().flatten().min()
     }
 
     /// Takes one event in and says what to do.
@@ -212,8 +220,8 @@ impl State {
                 });
             }
             Event::WorkerReady { worker, app, python } => {
-                self.worker(worker, now, &mut actions, |group, _, actions| {
-                    group.worker_ready(worker, app, python, now, actions);
+                self.worker(worker, now, &mut actions, |group, around, actions| {
+                    group.worker_ready(worker, app, python, around, actions);
                 });
             }
             Event::WorkerFailed { worker, error } => {
@@ -241,6 +249,10 @@ impl State {
                     group.worker_spent(worker, actions);
                 });
             }
+            Event::WorkerDue { worker, why } => {
+                self.worker(worker, now, &mut actions, |group, _, _| group.worker_due(worker, why));
+            }
+            Event::Weighed(sizes) => self.weigh(&sizes, now),
             Event::GatewayListens => self.gateway_listens(now, &mut actions),
             Event::GatewayExited { cause } => self.gateway_exited(&cause, now, &mut actions),
             Event::ReloadWanted => self.want_reload(&mut actions),
@@ -254,6 +266,7 @@ impl State {
         self.see_off(now, &mut actions);
         self.announce(&mut actions);
         self.begin_wanted(&mut actions);
+        self.recycle(now, &mut actions);
         self.fill(now, &mut actions);
         self.finish(now, &mut actions);
         actions

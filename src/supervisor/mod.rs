@@ -25,6 +25,7 @@ pub(crate) mod spawn;
 mod systemd;
 pub(crate) mod trial;
 mod unix_socket;
+mod weigh;
 mod zygote;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -150,7 +151,8 @@ async fn programs(
 }
 
 const fn plan(app: &AppConfig) -> Plan {
-    Plan { workers: app.workers, preload: app.preload }
+    let &AppConfig { workers, preload, max_age, max_memory, .. } = app;
+    Plan { workers, preload, max_age, max_memory }
 }
 
 fn start_log<'p>(
@@ -227,6 +229,7 @@ enum Worker {
 impl Supervisor<'_> {
     async fn serve(mut self, mut inbox: mpsc::Receiver<Event>, mut signals: Signals) -> u8 {
         let mut event = Event::Tick;
+        let mut scales = weigh::scales();
         loop {
             if let Some(status) = self.handle(event) {
                 self.bury(&mut inbox).await;
@@ -249,6 +252,7 @@ impl Supervisor<'_> {
                     self.bury_orphans();
                     Event::Tick
                 }
+                _ = scales.tick(), if self.state.weighed().next().is_some() => self.weigh(),
                 () = tokio::time::sleep_until(wake.unwrap_or_else(tokio::time::Instant::now)),
                     if wake.is_some() => Event::Tick,
             };

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
+use super::decide::Due;
+
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Note {
@@ -23,6 +25,10 @@ pub(super) enum Note {
     WorkerBroken { worker: u64, reason: String },
     /// A worker is to be replaced by another, which is started first.
     WorkerReplaced { worker: u64 },
+    /// A worker is due: another is started in its place.
+    WorkerRecycled { worker: u64, why: Due },
+    /// A worker that leaves has no more time.
+    DrainCut { worker: u64 },
     /// The zygote has imported the app.
     ZygoteReady { app: String, python: String, replacement: bool },
     /// The import has started threads.
@@ -106,6 +112,18 @@ impl Note {
             Self::WorkerReplaced { worker } => {
                 info!(app = name, worker, "another worker is started in its place");
             }
+            Self::WorkerRecycled { worker, why } => {
+                let (option, rss_kib) = match why {
+                    Due::Requests => ("--max-requests", None),
+                    Due::Age => ("--max-age", None),
+                    Due::Memory(bytes) => ("--max-memory", Some(bytes / 1024)),
+                };
+                info!(app = name, worker, option, rss_kib, "worker is due and is replaced");
+            }
+            Self::DrainCut { worker } => warn!(
+                app = name,
+                worker, "the time for running requests of a replaced worker is over; it is killed"
+            ),
             Self::ZygoteReady { app, python, replacement: true } => {
                 info!(app = name, callable = app, python, "replacement zygote is ready");
             }

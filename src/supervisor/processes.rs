@@ -12,7 +12,7 @@ use tokio::process::Child;
 use tokio::sync::mpsc;
 
 use super::cause::Cause;
-use super::decide::Event;
+use super::decide::{Due, Event};
 use crate::control::{Control, FromGateway, PacketSocket, ToGateway};
 
 /// How many messages may wait for the gateway: more than any pool has workers.
@@ -179,6 +179,7 @@ async fn report(events: &Events, message: FromGateway) {
     let event = match message {
         FromGateway::Listening => Event::GatewayListens,
         FromGateway::WorkerWorn { worker, .. } => Event::WorkerWorn { worker },
+        FromGateway::WorkerServed { worker, .. } => Event::WorkerDue { worker, why: Due::Requests },
         FromGateway::WorkerSpent { worker, .. } => Event::WorkerSpent { worker },
         FromGateway::WorkerBroken { worker, reason, .. } => Event::WorkerBroken { worker, reason },
     };

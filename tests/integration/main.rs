@@ -32,6 +32,7 @@ mod preload;
 mod privileges;
 mod raw_fastcgi;
 mod raw_scgi;
+mod recycling;
 mod reload;
 mod request_command;
 mod roles;

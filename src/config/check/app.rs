@@ -11,7 +11,7 @@ use crate::config::mistake::Mistake;
 use crate::config::source::{ConfigError, Source};
 use crate::config::values::{Inherit, Size, SomeSeconds, Texts};
 use crate::config::written::{Given, WrittenApp};
-use crate::config::{AppConfig, AppLimits, TimeLimits};
+use crate::config::{AppConfig, AppLimits, PerWorker, TimeLimits};
 
 /// How many workers there can be.
 pub const WORKERS: RangeInclusive<i64> = 1..=1024;
@@ -19,6 +19,12 @@ pub const WORKERS: RangeInclusive<i64> = 1..=1024;
 pub const THREADS: RangeInclusive<i64> = 1..=flupd_channel::MAX_THREADS as i64;
 /// How many requests can wait.
 pub const QUEUE: RangeInclusive<i64> = 0..=1_000_000;
+/// After how many requests a worker can be replaced.
+pub const MAX_REQUESTS: RangeInclusive<i64> = 1..=1_000_000_000;
+/// How many requests more that can be.
+pub const REQUESTS_JITTER: RangeInclusive<i64> = 0..=1_000_000_000;
+/// The least `max-memory`: less than an interpreter with flupd in it has.
+const MIN_MEMORY: u64 = 16 << 20;
 /// App threads per worker if nothing is said.
 const DEFAULT_THREADS: usize = 4;
 /// The least and the most `max-params`: what web servers really send fits, and
@@ -85,6 +91,8 @@ impl Check<'_> {
             prefixes: self.prefixes(&app.prefix)?,
             script_name: self.script_name(&app.script_name)?,
             limits: self.limits(app)?,
+            max_age: value(&app.max_age).map(|age| age.0),
+            max_memory: self.max_memory(app)?,
             defaults,
         })
     }
@@ -93,6 +101,10 @@ impl Check<'_> {
         let Some(solo) = app.solo.as_ref().filter(|solo| *solo.get_ref()) else { return Ok(false) };
         let preload = value(&app.preload).copied().unwrap_or(false);
         let nobody_looks = "while a solo worker runs the app, nobody looks at the time";
+        if app.max_requests.is_some() {
+            let advice = "requests are counted in the gateway; max-age and max-memory work";
+            return Err(self.at("solo", solo, Mistake::Conflict("max-requests", advice)));
+        }
         let conflict = match (preload, &app.threads, &app.slow_request, &app.request_timeout) {
             (true, ..) => ("preload", "solo workers import the app one by one"),
             (_, Some(_), ..) => ("threads", "a solo worker has one thread"),
@@ -216,8 +228,36 @@ impl Check<'_> {
         })
     }
 
+    fn per_worker(&self, app: &WrittenApp) -> Result<Option<PerWorker>, ConfigError> {
+        let requests = self.number("max-requests", &app.max_requests, &MAX_REQUESTS)?;
+        let key = "max-requests-jitter";
+        let jitter = self.number(key, &app.max_requests_jitter, &REQUESTS_JITTER)?;
+        match (requests, &app.max_requests_jitter) {
+            (Some(requests), _) => {
+                let jitter = jitter.unwrap_or(requests / 10);
+                Ok(Some(PerWorker { requests: requests as u64, jitter: jitter as u64 }))
+            }
+            (None, Some(given)) => Err(self.at(key, given, Mistake::Alone("max-requests"))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn max_memory(&self, app: &WrittenApp) -> Result<Option<u64>, ConfigError> {
+        let Some(given) = &app.max_memory else { return Ok(None) };
+        match given.get_ref().0 {
+            bytes if bytes < MIN_MEMORY => {
+                Err(self.at("max-memory", given, Mistake::Memory(bytes)))
+            }
+            bytes => Ok(Some(bytes)),
+        }
+    }
+
     fn limits(&self, app: &WrittenApp) -> Result<AppLimits, ConfigError> {
-        let mut limits = AppLimits { time: self.time_limits(app)?, ..AppLimits::default() };
+        let mut limits = AppLimits {
+            time: self.time_limits(app)?,
+            per_worker: self.per_worker(app)?,
+            ..AppLimits::default()
+        };
         if let Some(queue) = self.number("queue", &app.queue, &QUEUE)? {
             limits.queue = queue;
         }

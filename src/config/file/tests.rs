@@ -8,7 +8,7 @@ use super::super::check::{Check, Power};
 use super::*;
 use crate::config::resolved::DEFAULT;
 use crate::config::written::{WrittenApp, WrittenListen};
-use crate::config::{Allow, AppId, Protocol, Role};
+use crate::config::{Allow, AppId, PerWorker, Protocol, Role};
 use crate::observe::log::{LogFormat, LogLevel};
 use crate::observe::logs::AccessConfig;
 use crate::observe::sink::Target;
@@ -88,6 +88,10 @@ const EVERYTHING: &str = r#"
             slow-request = 3
             request-timeout = "30"
             request-grace = 0
+            max-requests = 1000
+            max-requests-jitter = 0
+            max-age = 3600
+            max-memory = "300M"
             max-body = "2M"
             max-params = 2097152
 
@@ -148,6 +152,8 @@ fn every_key_is_read() {
     let (time, seconds) = (limits.time, |s| Some(Duration::from_secs_f64(s)));
     assert_eq!((time.queue, time.slow), (seconds(2.5), seconds(3.0)));
     assert_eq!((time.request, time.grace), (seconds(30.0), Duration::ZERO));
+    assert_eq!(limits.per_worker, Some(PerWorker { requests: 1000, jitter: 0 }));
+    assert_eq!((shop.max_age, shop.max_memory), (seconds(3600.0), Some(300 << 20)));
 }
 
 #[test]
@@ -215,6 +221,11 @@ fn every_mistake_says_where_it_stands() {
         (shop("solo = true\nslow-request = 1"), "flupd.toml:3:8: solo can't be used with slow-request; while a solo worker runs the app, nobody looks at the time"),
         (shop("solo = true\nrequest-timeout = 1"), "flupd.toml:3:8: solo can't be used with request-timeout; while a solo worker runs the app, nobody looks at the time"),
         (shop("request-grace = 1"), "flupd.toml:3:17: request-grace does nothing without request-timeout; add that, or remove this"),
+        (shop("solo = true\nmax-requests = 9"), "flupd.toml:3:8: solo can't be used with max-requests; requests are counted in the gateway; max-age and max-memory work"),
+        (shop("max-requests = 0"), "flupd.toml:3:16: max-requests 0: write a number from 1 to 1000000000"),
+        (shop("max-requests-jitter = 1"), "flupd.toml:3:23: max-requests-jitter does nothing without max-requests; add that, or remove this"),
+        (shop("max-age = 0"), "flupd.toml:3:11: max-age: write more than 0 seconds"),
+        (shop("max-memory = \"300K\""), "flupd.toml:3:14: max-memory 307200: a worker needs at least 16M"),
         (two("solo = true", "prefix = \"/b\""), "flupd.toml:3:8: solo is for a flupd with one app, and this one has several; run it alone in another flupd"),
         (shop("script-name = \"shop\""), "flupd.toml:3:15: script-name \"shop\": a mount point begins with a slash, such as /shop; write / for the root"),
         (shop("prefix = [\"/a\", \"b\"]"), "flupd.toml:3:10: prefix \"b\": a mount point begins with a slash, such as /shop; write / for the root"),

@@ -25,7 +25,7 @@ use super::exchange::{Exchange, Place};
 use super::refusal::Refusal;
 use super::seat::Seat;
 use super::seldom::Seldom;
-use crate::config::{AppLimits, GroupId};
+use crate::config::{AppLimits, GroupId, PerWorker};
 use crate::control::FromGateway;
 use crate::observe::access::Seated;
 
@@ -87,6 +87,8 @@ struct Worker {
     worn: bool,
     /// Nothing that it does will end: it is about to be killed.
     spent: bool,
+    /// How many requests it has run, while that is limited.
+    served: u64,
 }
 
 impl Pool {
@@ -162,6 +164,7 @@ impl Pool {
             lost: Vec::new(),
             worn: false,
             spent: false,
+            served: 0,
         };
         self.workers.borrow_mut().insert(worker, entry);
     }
@@ -409,6 +412,20 @@ impl Pool {
         }
         self.look(seat);
         self.changed();
+        if let Some(per_worker) = self.limits.get().per_worker {
+            self.count(seat.worker, per_worker);
+        }
+    }
+
+    /// A request of this worker has ended: has it replaced after so many.
+    fn count(&self, worker: u64, per_worker: PerWorker) {
+        let mut workers = self.workers.borrow_mut();
+        let Some(entry) = workers.get_mut(&worker) else { return };
+        entry.served = entry.served.saturating_add(1);
+        // It is said once.
+        if entry.served == per_worker.of(worker) {
+            let _ = self.supervisor.send(FromGateway::WorkerServed { group: self.id, worker });
+        }
     }
 
     /// Whether all threads of a worker have gone while its process has not.

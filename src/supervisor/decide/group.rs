@@ -28,18 +28,23 @@ use crate::supervisor::notes::Note;
 pub(super) const LAST_STEPS: Duration = Duration::from_millis(500);
 
 /// How much of an app there shall be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::supervisor) struct Plan {
     /// How many workers.
     pub(in crate::supervisor) workers: usize,
     /// Whether a zygote imports the app and forks them.
     pub(in crate::supervisor) preload: bool,
+    /// The age at which a worker is replaced.
+    pub(in crate::supervisor) max_age: Option<Duration>,
+    /// The resident memory at which it is, in bytes.
+    pub(in crate::supervisor) max_memory: Option<u64>,
 }
 
 /// One generation of one app.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) id: GroupId,
+    pub(super) plan: Plan,
     start: Start,
     pub(super) stage: Stage,
     /// Why it could not start, the last time.
@@ -75,6 +80,7 @@ impl Group {
     pub(super) fn new(id: GroupId, plan: Plan, stage: Stage, now: Instant) -> Self {
         Self {
             id,
+            plan,
             start: Start::Pending,
             stage,
             failure: None,
@@ -127,11 +133,12 @@ impl Group {
         if let Stage::Leaving(until) = self.stage {
             return (!self.is_killed()).then_some(until);
         }
-        match self.zygote {
+        let start = match self.zygote {
             Zygote::Unused | Zygote::Ready(_) => self.next_vacancy(),
             Zygote::Down(at) => Some(at),
             Zygote::Starting | Zygote::Ending(_) => None,
-        }
+        };
+        start.into_iter().chain(self.next_birthday()).min()
     }
 
     pub(super) fn worker_ready(
@@ -139,7 +146,7 @@ impl Group {
         worker: u64,
         app: String,
         python: String,
-        now: Instant,
+        around: &Surroundings,
         actions: &mut Vec<Action>,
     ) {
         let id = self.id;
@@ -147,14 +154,15 @@ impl Group {
         if place.occupant != Occupant::Starting(worker) {
             return;
         }
-        place.occupant = Occupant::Ready(worker, now);
+        place.occupant = Occupant::Ready(worker, around.now);
+        place.due = None;
         let replacement = place.used;
         self.start = Start::Proven;
         self.failure = None;
         let ready = Note::WorkerReady { worker, app, python, replacement };
         actions.push(Action::LogOf(id, ready));
         actions.push(Action::Tell(ToGateway::WorkerReady { group: id, worker }));
-        self.relieve(actions);
+        self.relieve(around, actions);
     }
 
     pub(super) fn worker_failed(
@@ -198,7 +206,7 @@ impl Group {
             // The gateway is done and lets go: its own end is seen next. If it is
             // not, the app has asked to exit, and requests wait for another.
             Occupant::Ready(..) if stopping && cause.is_success() => (LAST_STEPS, true),
-            Occupant::Ready(..) if place.stay == Stay::Drained && cause.is_success() => {
+            Occupant::Ready(..) if matches!(place.stay, Stay::Drained(_)) && cause.is_success() => {
                 (Duration::ZERO, true)
             }
             Occupant::Ready(_, since) => {

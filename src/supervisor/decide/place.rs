@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::recycle::Due;
 use crate::supervisor::backoff::Backoff;
 
 /// Holds one worker at a time.
@@ -12,6 +13,8 @@ pub(super) struct Place {
     /// Whether who is in it now was not the first.
     pub(super) used: bool,
     pub(super) stay: Stay,
+    /// Why who is in it shall be replaced when it is its turn.
+    pub(super) due: Option<Due>,
 }
 
 /// Whether who is in a place stays there: see [`super::replace`].
@@ -20,8 +23,8 @@ pub(super) enum Stay {
     Open,
     /// Until another is ready.
     Leaving,
-    /// It gets no more requests.
-    Drained,
+    /// It gets no more requests since then.
+    Drained(Instant),
 }
 
 impl Place {
@@ -32,6 +35,7 @@ impl Place {
             backoff: Backoff::default(),
             used: false,
             stay: Stay::Open,
+            due: None,
         }
     }
 

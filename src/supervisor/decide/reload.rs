@@ -155,6 +155,9 @@ impl State {
                 group.kill_workers(|occupant| !occupant.is_ending(), actions);
             }
         }
+        if let Some(until) = now.checked_sub(self.grace) {
+            self.groups.values_mut().for_each(|group| group.cut_drained(until, actions));
+        }
         self.groups.retain(|id, group| {
             let gone = group.is_gone();
             if gone {

@@ -11,7 +11,8 @@
 use std::time::{Duration, Instant};
 
 use super::Action;
-use super::group::Group;
+use super::gateway::Gateway;
+use super::group::{Group, Surroundings};
 use super::place::{Occupant, Place, Stay};
 use super::reload::Stage;
 use crate::control::ToGateway;
@@ -25,12 +26,21 @@ impl Group {
         if self.stage != Stage::Active {
             return;
         }
-        let Some(place) = self.place(worker) else { return };
-        if place.stay == Stay::Open && matches!(place.occupant, Occupant::Ready(..)) {
-            place.stay = Stay::Leaving;
-            self.places.push(Place { used: true, ..Place::new(now) });
+        if self.leaves_to_successor(worker, now) {
             actions.push(Action::LogOf(id, Note::WorkerReplaced { worker }));
         }
+    }
+
+    /// Makes a place for the successor of a worker that is ready; `false` if there
+    /// is one, or the worker is not ready.
+    pub(super) fn leaves_to_successor(&mut self, worker: u64, now: Instant) -> bool {
+        let Some(place) = self.place(worker) else { return false };
+        let leaves = place.stay == Stay::Open && place.occupant.is_ready();
+        if leaves {
+            place.stay = Stay::Leaving;
+            self.places.push(Place { used: true, ..Place::new(now) });
+        }
+        leaves
     }
 
     /// Nothing that this worker does will end.
@@ -43,14 +53,43 @@ impl Group {
         }
     }
 
-    /// A worker is ready: one that leaves can go.
-    pub(super) fn relieve(&mut self, actions: &mut Vec<Action>) {
-        let mut leaving = self.places.iter_mut().filter(|place| place.stay == Stay::Leaving);
-        if let Some(place) = leaving.next()
-            && let Some(worker) = place.occupant.worker()
-        {
-            place.stay = Stay::Drained;
-            actions.push(Action::Tell(ToGateway::WorkerDrain { group: self.id, worker }));
+    /// A worker is ready: those that leave can go, as long as enough take requests.
+    pub(super) fn relieve(&mut self, around: &Surroundings, actions: &mut Vec<Action>) {
+        let serves = |place: &&Place| place.occupant.is_ready();
+        let stay = |place: &&Place| !matches!(place.stay, Stay::Drained(_));
+        let serving = self.places.iter().filter(serves).filter(stay).count();
+        let spare = serving.saturating_sub(self.plan.workers);
+        let leaving = self.places.iter_mut().filter_map(|place| match place.occupant {
+            Occupant::Ready(worker, _) if place.stay == Stay::Leaving => Some((worker, place)),
+            _ => None,
+        });
+        for (worker, place) in leaving.take(spare) {
+            place.stay = Stay::Drained(around.now);
+            actions.push(match around.gateway {
+                Gateway::Within => Action::StopWorker(worker),
+                _ => Action::Tell(ToGateway::WorkerDrain { group: self.id, worker }),
+            });
+        }
+    }
+
+    /// Since when each that is drained has been so.
+    pub(super) fn drained_since(&self) -> impl Iterator<Item = Instant> {
+        self.places.iter().filter_map(|place| match place.stay {
+            Stay::Drained(since) if place.occupant.is_ready() => Some(since),
+            _ => None,
+        })
+    }
+
+    /// Ends those that were drained at this time or before, and are still there.
+    pub(super) fn cut_drained(&mut self, until: Instant, actions: &mut Vec<Action>) {
+        for place in &mut self.places {
+            if let (Stay::Drained(since), Occupant::Ready(worker, _)) = (place.stay, place.occupant)
+                && since <= until
+            {
+                place.occupant = Occupant::Ending(worker, Duration::ZERO);
+                actions.push(Action::LogOf(self.id, Note::DrainCut { worker }));
+                actions.push(Action::KillWorker(worker));
+            }
         }
     }
 

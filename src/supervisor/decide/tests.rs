@@ -1,4 +1,5 @@
 mod preload;
+mod recycle;
 mod reload;
 mod replace;
 mod several;
@@ -63,7 +64,7 @@ impl Scene {
 
 /// Two workers.
 fn two(preload: bool) -> Plan {
-    Plan { workers: 2, preload }
+    Plan { workers: 2, preload, ..Plan::default() }
 }
 
 fn spawn_worker(worker: u64) -> Action {
