@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
-use self::control::{ControlArgs, LogLevelArgs, ReloadArgs};
+use self::control::{ControlArgs, LogLevelArgs, ReloadArgs, StatusArgs, TraceArgs};
 use self::logs::LogArgs;
 use crate::config::Role;
 use crate::config::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS, WORKERS, values};
@@ -75,6 +75,10 @@ pub enum Command {
     /// Say whether `serve` with the same arguments could start, import each app, and write the
     /// configuration with all its defaults
     Check(Box<ServeArgs>),
+    /// Say what a flupd that runs does: workers, queue, and every running request
+    Status(StatusArgs),
+    /// Say where its running requests are: the Python frames of each
+    Trace(TraceArgs),
     /// Have a flupd that runs take new code and configuration, without losing a request
     Reload(ReloadArgs),
     /// Have it finish what it does, and end; returns when it has

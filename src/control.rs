@@ -15,6 +15,7 @@ use tokio::net::UnixStream;
 
 use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId};
 use crate::observe::log::LogLevel;
+use crate::observe::snapshot::Snapshot;
 
 /// What the supervisor tells the gateway.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +80,13 @@ pub enum ToGateway {
         /// Its number.
         worker: u64,
     },
+    /// Say what runs: [`FromGateway::Told`].
+    Tell {
+        /// The number of the question.
+        question: u64,
+        /// With the Python frames of each request.
+        frames: bool,
+    },
     /// Log from this level on.
     LogLevel(LogLevel),
     /// Accept no more, finish what was begun, then exit.
@@ -90,6 +98,13 @@ pub enum ToGateway {
 pub enum FromGateway {
     /// It accepts connections.
     Listening,
+    /// The answer to [`ToGateway::Tell`].
+    Told {
+        /// The number of the question.
+        question: u64,
+        /// What runs.
+        snapshot: Box<Snapshot>,
+    },
     /// A worker broke the channel protocol: it must be ended.
     WorkerBroken {
         /// What it runs.

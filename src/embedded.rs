@@ -142,7 +142,8 @@ impl Gateway {
                 // Without time limits no worker is worn.
                 FromGateway::WorkerServed { .. }
                 | FromGateway::WorkerWorn { .. }
-                | FromGateway::WorkerSpent { .. } => Report::Nothing,
+                | FromGateway::WorkerSpent { .. }
+                | FromGateway::Told { .. } => Report::Nothing,
             }),
         }
     }

@@ -34,6 +34,8 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(*args),
         Command::Run(args) => commands::run::run(&args, words),
         Command::Check(args) => commands::check::run(*args),
+        Command::Status(args) => commands::status::status(&args),
+        Command::Trace(args) => commands::status::trace(&args),
         Command::Reload(args) => {
             commands::order::run(Order::Reload { app: args.app }, &args.control)
         }

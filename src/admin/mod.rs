@@ -10,6 +10,7 @@ pub mod client;
 use serde::{Deserialize, Serialize};
 
 use crate::observe::log::LogLevel;
+use crate::observe::snapshot::Snapshot;
 
 /// The version of what is said. Another one is refused: the program that runs is
 /// not the one that asks.
@@ -42,6 +43,11 @@ pub enum Order {
     },
     /// Finish what runs, then end.
     Stop,
+    /// Say what runs.
+    Status {
+        /// With the Python frames of each request.
+        frames: bool,
+    },
     /// Open the log files again.
     ReopenLogs,
     /// Log from this level on.
@@ -59,4 +65,6 @@ pub enum Outcome {
     Done,
     /// It is not, for this reason.
     Failed(String),
+    /// What runs.
+    Status(Box<Snapshot>),
 }

@@ -28,6 +28,31 @@ pub struct ReloadArgs {
     pub control: ControlArgs,
 }
 
+/// `flupd status`, raw.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// All of it as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub control: ControlArgs,
+}
+
+/// `flupd trace`, raw.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Only the requests of the worker with this number
+    pub worker: Option<u64>,
+
+    /// As JSON; then of all workers, and with all that `flupd status` tells
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub control: ControlArgs,
+}
+
 /// `flupd log-level`, raw.
 #[derive(Debug, Args)]
 pub struct LogLevelArgs {

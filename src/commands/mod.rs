@@ -6,3 +6,4 @@ pub mod order;
 pub mod request;
 pub mod run;
 pub mod serve;
+pub mod status;

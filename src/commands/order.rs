@@ -18,24 +18,27 @@ const VARIABLE: &str = "FLUPD_CONTROL";
 /// Gives the order and says on standard error what kept it from being done: then
 /// the exit status is 1, and 2 if the configuration file can't be read.
 pub fn run(order: Order, args: &ControlArgs) -> ExitCode {
-    let path = match socket(args) {
-        Ok(path) => path,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::from(2);
-        }
-    };
-    match ask(&path, order) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
+    match give(order, args) {
+        Ok(Outcome::Done | Outcome::Status(_)) => ExitCode::SUCCESS,
         Ok(Outcome::Failed(why)) => {
             eprintln!("error: {why}");
             ExitCode::FAILURE
         }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+        Err(status) => status,
     }
+}
+
+/// The same, for an order whose outcome is to be shown. What kept it from being
+/// given has been said, and this is the exit status.
+pub(super) fn give(order: Order, args: &ControlArgs) -> Result<Outcome, ExitCode> {
+    let path = socket(args).map_err(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })?;
+    ask(&path, order).map_err(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
 }
 
 fn socket(args: &ControlArgs) -> anyhow::Result<PathBuf> {

@@ -124,6 +124,11 @@ impl App {
         generations.is_empty()
     }
 
+    /// All generations.
+    pub(super) fn pools(&self) -> Vec<Rc<Pool>> {
+        self.generations.borrow().values().cloned().collect()
+    }
+
     /// No worker gets more requests: the gateway is done.
     pub(super) fn close(&self) {
         self.generations.borrow().values().for_each(|pool| pool.close());

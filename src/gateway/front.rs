@@ -1,10 +1,12 @@
 //! The listeners, the connections and the apps behind them.
 
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::sync::Notify;
@@ -22,9 +24,13 @@ use super::stopping::Stopping;
 use super::stream::Stream;
 use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId};
 use crate::control::FromGateway;
+use crate::observe::snapshot::{MAX_FRAMES, MAX_REQUESTS, Snapshot};
 
 /// Descriptors that are not connections: control, log, spool files, ports.
 const RESERVED_FDS: usize = 64;
+
+/// How long a thread may take to say where it is.
+const PATIENCE: Duration = Duration::from_millis(80);
 
 /// Everything between the listening sockets and the app threads.
 pub(super) struct Front {
@@ -187,6 +193,17 @@ impl Front {
         }
     }
 
+    /// Tells the supervisor what runs, in a task of its own.
+    pub(super) fn tell(&self, question: u64, frames: bool) {
+        let pools: Vec<_> = self.apps.borrow().values().flat_map(|app| app.pools()).collect();
+        let (connections, reports) = (self.admission.open(), self.reports.clone());
+        tokio::task::spawn_local(async move {
+            let snapshot = Box::new(snapshot(connections, &pools, frames).await);
+            // Without a supervisor nobody has asked.
+            let _ = reports.send(FromGateway::Told { question, snapshot });
+        });
+    }
+
     /// Whether no connection is open.
     pub(super) fn is_empty(&self) -> bool {
         self.admission.open() == 0
@@ -196,4 +213,31 @@ impl Front {
     pub(super) async fn emptied(&self) {
         self.admission.emptied.notified().await;
     }
+}
+
+/// What runs in these pools. The frames of all requests are asked for at once.
+async fn snapshot(connections: usize, pools: &[Rc<Pool>], frames: bool) -> Snapshot {
+    let apps = pools.iter().map(|pool| pool.snapshot()).collect();
+    let mut running: Vec<_> = pools.iter().flat_map(|pool| pool.running()).collect();
+    running.sort_by_key(|running| Reverse(running.age()));
+    let more = running.len().saturating_sub(MAX_REQUESTS);
+    running.truncate(MAX_REQUESTS);
+    let patience = frames.then_some(PATIENCE);
+    let asked = running
+        .into_iter()
+        .map(|running| tokio::task::spawn_local(async move { running.told(patience).await }));
+    let asked: Vec<_> = asked.collect();
+    let mut requests = Vec::new();
+    let mut text = 0;
+    for task in asked {
+        let Ok(mut request) = task.await else { continue };
+        if let Some(frames) = &mut request.frames {
+            frames.retain(|frame| {
+                text += frame.len();
+                text <= MAX_FRAMES
+            });
+        }
+        requests.push(request);
+    }
+    Snapshot { connections, apps, requests, more }
 }

@@ -159,6 +159,9 @@ impl Gateway {
                 None => return Ok(Obeyed::Gone),
                 Some((ToGateway::Stop, _)) => return Ok(Obeyed::Stop),
                 Some((ToGateway::Configure(_), _)) => bail!("configured a second time"),
+                Some((ToGateway::Tell { question, frames }, _)) => {
+                    self.front.tell(question, frames);
+                }
                 Some((ToGateway::LogLevel(level), _)) => log::set_level(level),
                 Some((ToGateway::Reconfigure(config), fds)) => {
                     self.front.configure(&config, fds)?;

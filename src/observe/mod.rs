@@ -6,3 +6,4 @@ pub mod lines;
 pub mod log;
 pub mod logs;
 pub mod sink;
+pub mod snapshot;

@@ -34,6 +34,7 @@ use super::cause::Cause;
 use super::notes::Note;
 use crate::config::GroupId;
 use crate::control::ToGateway;
+use crate::observe::snapshot::Snapshot;
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -76,6 +77,8 @@ pub(super) enum Event {
     Reload(ReloadPlan),
     /// It can't be had, for this reason.
     ReloadImpossible(String),
+    /// What runs, for who has asked.
+    Told { question: u64, snapshot: Box<Snapshot> },
     /// An order to stop.
     Stop,
     /// SIGTERM or SIGINT.
@@ -108,6 +111,8 @@ pub(super) enum Action {
     Switch,
     /// What was made ready for the reload is not wanted, for this reason.
     ReloadFailed(String),
+    /// What runs, to be passed on to who has asked this question.
+    PassOn(u64, Box<Snapshot>),
     /// No reload will be done any more, for this reason.
     NoReload(String),
     /// Nobody of this group is left.
@@ -260,6 +265,7 @@ impl State {
             Event::ReloadImpossible(why) => self.abandon_reload(&why, now, &mut actions),
             Event::Stop if matches!(self.phase, Phase::Stopping { .. }) => {}
             Event::Signal | Event::Stop => self.signal(now, &mut actions),
+            Event::Told { question, snapshot } => actions.push(Action::PassOn(question, snapshot)),
             Event::ReopenLogs => actions.push(Action::ReopenLogs),
         }
         self.settle_reload(now, &mut actions);

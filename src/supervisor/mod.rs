@@ -376,6 +376,7 @@ impl Supervisor<'_> {
                 self.reloads.forget();
                 self.waiting.reload_ended(&Outcome::Failed(why));
             }
+            Action::PassOn(question, snapshot) => self.waiting.told(question, snapshot),
             Action::NoReload(why) => self.waiting.no_reload(&Outcome::Failed(why)),
             Action::Forget(group) => drop(self.programs.remove(&group)),
             Action::ReopenLogs => self.logs.reopen(),

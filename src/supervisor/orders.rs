@@ -1,5 +1,7 @@
 //! What an administrator orders, and when to say what came of it.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::oneshot;
 
 use super::Supervisor;
@@ -9,6 +11,7 @@ use crate::admin::{Order, Outcome};
 use crate::config::AppId;
 use crate::control::ToGateway;
 use crate::observe::log;
+use crate::observe::snapshot::Snapshot;
 
 /// Who waits for what.
 #[derive(Debug, Default)]
@@ -17,6 +20,9 @@ pub(super) struct Waiting {
     next: Vec<(Scope, Option<oneshot::Sender<Outcome>>)>,
     /// For the one that goes on.
     reload: Vec<oneshot::Sender<Outcome>>,
+    /// For what runs, by the number of the question.
+    questions: BTreeMap<u64, oneshot::Sender<Outcome>>,
+    last_question: u64,
     /// For the end. They never get an answer: it ends with us.
     stop: Vec<oneshot::Sender<Outcome>>,
 }
@@ -59,6 +65,22 @@ impl Waiting {
         }
     }
 
+    /// Somebody asks what runs: the number of the question. Those who have gone
+    /// are forgotten.
+    fn asks(&mut self, waits: oneshot::Sender<Outcome>) -> u64 {
+        self.questions.retain(|_, waits| !waits.is_closed());
+        self.last_question += 1;
+        self.questions.insert(self.last_question, waits);
+        self.last_question
+    }
+
+    /// What runs has been told.
+    pub(super) fn told(&mut self, question: u64, snapshot: Box<Snapshot>) {
+        if let Some(waits) = self.questions.remove(&question) {
+            let _ = waits.send(Outcome::Status(snapshot));
+        }
+    }
+
     /// None will begin any more.
     pub(super) fn no_reload(&mut self, outcome: &Outcome) {
         let _ = self.reload_begins();
@@ -80,6 +102,17 @@ impl Supervisor<'_> {
                     return Event::ReloadWanted;
                 }
                 Err(why) => Outcome::Failed(why),
+            },
+            Order::Status { frames } => match &self.gateway {
+                Some(_) => {
+                    let question = self.waiting.asks(waits);
+                    self.tell(ToGateway::Tell { question, frames }, Vec::new());
+                    return Event::Tick;
+                }
+                None if self.config.is_solo() => {
+                    Outcome::Failed("in solo mode nobody is there who could be asked".to_owned())
+                }
+                None => Outcome::Failed("the gateway is being started; ask again".to_owned()),
             },
             Order::ReopenLogs => {
                 self.logs.reopen();

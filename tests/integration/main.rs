@@ -40,4 +40,5 @@ mod servers;
 mod shutdown;
 mod solo;
 mod spawned;
+mod status;
 mod timeouts;

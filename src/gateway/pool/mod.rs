@@ -6,6 +6,7 @@
 
 mod limits;
 mod staging;
+mod told;
 mod turns;
 
 use std::cell::{Cell, RefCell};

@@ -1,0 +1,136 @@
+//! `flupd status` and `flupd trace`, when they are needed: every app thread is busy
+//! or stuck.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::harness::fcgi;
+use crate::harness::flupd::{self, Flupd, Serve};
+use crate::harness::front::Front;
+use crate::harness::{app, wait};
+
+/// What a command says of this flupd.
+fn said(flupd: &Flupd, words: &[&str]) -> String {
+    let mut command = flupd::command();
+    command.args(words).arg("--control").arg(flupd.file("app.sock.control"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn told(flupd: &Flupd, words: &[&str]) -> Value {
+    serde_json::from_str(&said(flupd, words)).unwrap()
+}
+
+/// A request for which nobody waits to the end.
+fn ask(flupd: &Flupd, target: &str) -> UnixStream {
+    let mut stream = flupd.connect();
+    stream.write_all(&fcgi::request(1, 0, "GET", target, b"")).unwrap();
+    stream
+}
+
+/// The line of the app where this case stays.
+fn line(case: &str) -> usize {
+    let source = fs::read_to_string(app("stuck.py")).unwrap();
+    source.lines().position(|line| line.ends_with(&format!("# HERE {case}"))).unwrap() + 1
+}
+
+fn serve(threads: &str) -> Flupd {
+    let flupd = Serve::app(&app("stuck.py")).args(["--threads", threads]).on_fastcgi();
+    flupd.wait_for_log("ready");
+    flupd
+}
+
+/// Whatever the app does: in Python, in a system call, in C that keeps the
+/// interpreter; and others wait in the queue.
+#[test]
+fn a_trace_names_the_line_of_the_app() {
+    for threads in ["1", "3"] {
+        for case in ["in_loop", "in_sleep", "in_recv", "in_lock", "in_c"] {
+            let flupd = serve(threads);
+            let busy: usize = threads.parse().unwrap();
+            // In front of the others: it would not let them begin.
+            let stuck = if case == "in_c" { 1 } else { busy };
+            let _stuck: Vec<_> = (0..stuck).map(|_| ask(&flupd, &format!("/{case}?x=1"))).collect();
+            let wanted = format!("stuck.py\", line {}, in {case}", line(case));
+            wait::until(&format!("the trace names {wanted} with {threads} threads"), || {
+                said(&flupd, &["trace"]).matches(&wanted).count() == stuck
+            });
+            let text = said(&flupd, &["trace"]);
+            assert!(text.contains(&format!("GET /{case}?x=1\n")), "{text}");
+            assert!(text.contains("in the app, worker 1 (pid "), "{text}");
+
+            let _waiting: Vec<_> = (0..busy + 2).map(|_| ask(&flupd, "/pid")).collect();
+            wait::until("the status tells who waits", || {
+                let told = told(&flupd, &["status", "--json"]);
+                let app = &told["apps"][0];
+                app["waiting"].as_u64() > Some(0) && app["workers"][0]["busy"] == busy
+            });
+            // Of several tries the best: others use this machine, too.
+            let best = (0..10).map(|_| {
+                let start = Instant::now();
+                said(&flupd, &["trace"]);
+                start.elapsed()
+            });
+            let best = best.min().unwrap();
+            assert!(best.as_millis() < 100, "{case} with {threads} threads: {best:?}");
+        }
+    }
+}
+
+#[test]
+fn the_table_is_for_people() {
+    let site = Front::NginxKeepConn.serve_with(Serve::app(&app("stuck.py")).args([
+        "--workers",
+        "2",
+        "--threads",
+        "1",
+    ]));
+    site.flupd.wait_for_log("ready");
+    let idle = said(&site.flupd, &["status"]);
+    assert!(idle.contains("app: 0 of 2 threads busy, 0 waiting, generation 1"), "{idle}");
+    assert_eq!(said(&site.flupd, &["trace"]), "no request runs\n");
+    std::thread::scope(|scope| {
+        let started = site.flupd.file("started");
+        let gate = site.flupd.file("gate");
+        let target = format!("/hold?started={}&gate={}", started.display(), gate.display());
+        let site = &site;
+        scope.spawn(move || site.get(&target));
+        wait::until_exists(&started);
+        let busy = said(&site.flupd, &["status"]);
+        assert!(busy.contains("app: 1 of 2 threads busy"), "{busy}");
+        assert!(busy.contains("in the app"), "{busy}");
+        assert!(busy.contains("GET /hold?started="), "{busy}");
+        fs::write(gate, "").unwrap();
+    });
+}
+
+/// A second generation is told apart; requests of the old one are still seen.
+#[test]
+fn a_reload_is_seen() {
+    let flupd = serve("1");
+    let _stuck = ask(&flupd, "/in_sleep");
+    wait::until("it runs", || said(&flupd, &["trace"]).contains("in in_sleep"));
+    said(&flupd, &["reload"]);
+    let told = told(&flupd, &["status", "--json"]);
+    let generations: Vec<_> =
+        told["apps"].as_array().unwrap().iter().map(|app| app["generation"].as_u64()).collect();
+    assert_eq!(generations, [Some(1), Some(2)]);
+    assert!(said(&flupd, &["trace"]).contains("in in_sleep"));
+}
+
+#[test]
+fn solo_mode_says_that_nobody_can_be_asked() {
+    let flupd = Serve::app(&app("stuck.py")).args(["--solo"]).on_fastcgi();
+    flupd.wait_for_log("ready");
+    let mut command = flupd::command();
+    command.arg("status").arg("--control").arg(flupd.file("app.sock.control"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let why = String::from_utf8(output.stderr).unwrap();
+    assert!(why.contains("in solo mode"), "{why}");
+}
