@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::harness::ability::Ability;
 use crate::harness::front::Front;
 use crate::harness::source;
+use crate::spawned::way::Way;
 
 const DOCUMENT: &str = "docs/web-servers.md";
 
@@ -43,7 +44,7 @@ fn title(ability: Ability) -> &'static str {
 }
 
 /// The rows of a table, from the one below the dashes on, each without its outer bars.
-fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
+pub fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
     let (_, section) = document.split_once(heading).unwrap();
     section
         .lines()
@@ -105,12 +106,63 @@ fn each_job_has_its_test() {
         let [what, cells @ .., case] = &row[..] else { panic!("{row:?}") };
         assert_eq!(cells.len(), SERVERS.len(), "{what}");
         for (cell, server) in cells.iter().zip(SERVERS) {
-            let there = tests
-                .iter()
-                .any(|test| test.starts_with(code(case)) && test.contains(&format!("::{server}")));
+            let there =
+                tests.iter().any(|test| test.starts_with(code(case)) && test.contains(server));
             let promised = cell.contains("](") || matches!(&**cell, "yes" | "after a second");
             assert!(there || !promised, "{what}, {server}: no test {case}");
         }
+    }
+}
+
+/// The columns of the table of scripts.
+const WAYS: [(&str, Way); 9] = [
+    ("lighttpd_fastcgi", Way::LighttpdFastcgi),
+    ("lighttpd_scgi", Way::LighttpdScgi),
+    ("lighttpd_cgi", Way::LighttpdCgi),
+    ("fcgid", Way::Fcgid),
+    ("fcgid_wrapper", Way::FcgidWrapper),
+    ("apache_cgid", Way::ApacheCgid),
+    ("apache_cgi", Way::ApacheCgi),
+    ("spawn_fcgi", Way::SpawnFcgi),
+    ("multiwatch", Way::Multiwatch),
+];
+
+#[test]
+fn each_way_to_start_a_script_is_as_the_tests_expect_it() {
+    let rows = rows(&document(), "## Scripts that are started");
+    let [names, rows @ ..] = &rows[..] else { panic!("no table") };
+    let named: Vec<_> = names[1..=WAYS.len()].iter().map(|cell| code(cell)).collect();
+    assert_eq!(named, WAYS.map(|(name, _)| name));
+    let tests = tests();
+    assert!(rows.len() >= 7);
+    for row in rows {
+        let [what, cells @ .., case] = &row[..] else { panic!("{row:?}") };
+        assert_eq!(cells.len(), WAYS.len(), "{what}");
+        let (file, case) = code(case).split_once("::").unwrap();
+        for (cell, (name, way)) in cells.iter().zip(WAYS) {
+            let test = format!("spawned::{file}::by::{case}::{name}");
+            assert!(tests.contains(&test), "{what}: there is no test {test}");
+            let can = match case {
+                "many_clients" => !way.is_cgi(),
+                "a_crash_costs_one_request" | "a_kill_leaves_nobody_behind" => way.is_watched(),
+                _ => true,
+            };
+            assert_eq!(cell, if can { "yes" } else { "no" }, "{what}, {name}");
+        }
+    }
+}
+
+#[test]
+fn what_depends_on_no_web_server_has_its_test() {
+    let tests = tests();
+    let rows = rows(&document(), "## What depends on no web server");
+    assert!(rows.len() >= 7);
+    for row in rows {
+        let [what, case] = &row[..] else { panic!("{row:?}") };
+        let case = code(case);
+        let is_there =
+            tests.iter().any(|test| test == case || case.ends_with("::") && test.starts_with(case));
+        assert!(is_there, "{what}: there is no test {case}");
     }
 }
 

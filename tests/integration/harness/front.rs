@@ -32,6 +32,8 @@ pub enum Front {
     LighttpdScgi,
     /// Apache's mod_proxy_fcgi, a connection per request.
     ApacheFastcgi,
+    /// As [`Front::ApacheFastcgi`], over TCP.
+    ApacheTcp,
     /// Apache's mod_proxy_fcgi, connections kept open.
     ApacheReuse,
     /// Apache's mod_proxy_fcgi as a handler for what is no file.
@@ -68,7 +70,7 @@ impl Front {
             Self::NginxScgi => "nginx-examples/scgi.conf",
             Self::LighttpdFastcgi => "lighttpd-examples/fastcgi.conf",
             Self::LighttpdScgi => "lighttpd-examples/scgi.conf",
-            Self::ApacheFastcgi => "apache-examples/fastcgi.conf",
+            Self::ApacheFastcgi | Self::ApacheTcp => "apache-examples/fastcgi.conf",
             Self::ApacheReuse => "apache-examples/fastcgi-reuse.conf",
             Self::ApacheHandler => "apache-examples/handler.conf",
             Self::ApacheScgi => "apache-examples/scgi.conf",
@@ -115,6 +117,13 @@ impl Front {
                 fs::create_dir(site.join("public")).unwrap();
                 example.site(&site).in_front_of(serve)
             }
+            // The line for TCP in the place of the one for the unix socket.
+            Self::ApacheTcp => example
+                .with("ProxyPass \"/\" \"unix:", "#ProxyPass \"/\" \"unix:")
+                .uncomment("ProxyPass \"/\" \"fcgi://192.0.2.7:9000/")
+                .with("192.0.2.7:9000", "127.0.0.1:9000")
+                .with("--fastcgi unix:/run/flupd/app.sock", "--fastcgi 127.0.0.1:9000")
+                .in_front_of(serve),
             Self::NginxSolo => example.in_front_of(serve.args(["--solo"])),
             _ => example.in_front_of(serve),
         }

@@ -20,7 +20,8 @@ macro_rules! on_servers {
     };
     (@core $case:ident) => {
         on_servers!(@all $case);
-        on_servers!(@test $case: ApacheReuse apache_reuse, ApacheHandler apache_handler);
+        on_servers!(@test $case: ApacheTcp apache_tcp, ApacheReuse apache_reuse,
+            ApacheHandler apache_handler);
     };
     (@all $case:ident) => {
         on_servers!(@routed $case);

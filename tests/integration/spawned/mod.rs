@@ -1,7 +1,7 @@
 //! Scripts that the web server itself starts.
 
 #[macro_use]
-mod way;
+pub mod way;
 
 mod by_hand;
 mod fcgid;

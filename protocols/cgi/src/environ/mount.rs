@@ -77,20 +77,20 @@ fn rest_below<'p>(prefix: &[u8], path: Cow<'p, [u8]>) -> Result<Cow<'p, [u8]>, C
 fn told<'p>(given: &Given<'p>, uri: &RequestUri<'p>) -> Mount<'p> {
     let (script_name, path_info) = (given.value(Known::ScriptName), given.value(Known::PathInfo));
     if !path_info.is_empty() {
-        return split_by_server(script_name, path_info, uri);
+        return apache_path_info(given, uri)
+            .unwrap_or_else(|| split_by_server(script_name, path_info, uri));
     }
     match Server::of(given) {
         Server::Cgi => split_at(script_name, b""),
         Server::Proxy { below } => {
-            let prefix: Option<Cow<'p, [u8]>> = if uri.is_undecoded(script_name) {
-                let prefix = uri.path.strip_suffix(&*below);
-                prefix.map(|prefix| without_trailing_slash(prefix).to_vec().into())
-            } else {
-                let prefix = script_name.strip_suffix(&*below);
-                prefix.map(|prefix| without_trailing_slash(prefix).into())
-            };
-            match prefix {
-                Some(script_name) => Mount { script_name, path_info: below },
+            if uri.is_undecoded(script_name) {
+                return mounted_before(&uri.path, &below).unwrap_or_else(|| unmounted(given, uri));
+            }
+            match script_name.strip_suffix(&*below) {
+                Some(prefix) => {
+                    let script_name = without_trailing_slash(prefix).into();
+                    Mount { script_name, path_info: below }
+                }
                 None => unmounted(given, uri),
             }
         }
@@ -107,6 +107,39 @@ fn below<'p>(script_name: &'p [u8], uri: &RequestUri<'p>) -> Mount<'p> {
         _ => uri.path.clone(),
     };
     Mount { script_name: script_name.into(), path_info }
+}
+
+/// mod_proxy_fcgi with `proxy-fcgi-pathinfo=1`: PATH_INFO is the path of its URL,
+/// which is not decoded. Apache looks for it at the end of the decoded path, to cut
+/// it off, and cuts nowhere or too late.
+fn apache_path_info<'p>(given: &Given<'p>, uri: &RequestUri<'p>) -> Option<Mount<'p>> {
+    let path_info = given.value(Known::PathInfo);
+    let Cow::Owned(below) = percent_decode(path_info) else { return None };
+    if !given.value(Known::ServerSoftware).starts_with(b"Apache")
+        || !path_info.starts_with(b"/")
+        || proxied(given.value(Known::ScriptFilename)).0 != path_info
+    {
+        return None;
+    }
+    mounted_before(&uri.path, &below)
+        .or_else(|| mounted_before(&tidied(Cow::Borrowed(&uri.path)), &below))
+        // The administrator has rewritten the path.
+        .or_else(|| Some(Mount { script_name: b"".into(), path_info: below.into() }))
+}
+
+/// An application that is asked for `below`, where that is the end of `path`. It may hold
+/// slashes that are still encoded: Apache's `AllowEncodedSlashes NoDecode`.
+fn mounted_before(path: &[u8], below: &[u8]) -> Option<Mount<'static>> {
+    let decoded = percent_decode(below);
+    let (prefix, path_info) = [below, &*decoded]
+        .into_iter()
+        .find_map(|below| Some((path.strip_suffix(below)?, below)))?;
+    let prefix = tidied(prefix.into());
+    if !prefix.is_empty() && !prefix.starts_with(b"/") {
+        return None;
+    }
+    let script_name = without_trailing_slash(&prefix).to_vec().into();
+    Some(Mount { script_name, path_info: path_info.to_vec().into() })
 }
 
 /// The web server sent a PATH_INFO: it, or its administrator, made the split.
@@ -193,13 +226,7 @@ impl<'p> Server<'p> {
         if !software.starts_with(b"Apache") {
             return Self::Other;
         }
-        let filename = given.value(Known::ScriptFilename);
-        let (target, is_url) = match filename.strip_prefix(b"proxy:") {
-            Some(url) => (url_path(url), true),
-            // ProxyFCGIBackendType GENERIC takes the front of the URL off.
-            None => (filename, false),
-        };
-        let path = memchr(b'?', target).and_then(|at| target.get(..at)).unwrap_or(target);
+        let (path, is_url) = proxied(given.value(Known::ScriptFilename));
         let below = percent_decode(path);
         if is_url || (below.starts_with(b"/") && script_name.ends_with(&below)) {
             Self::Proxy { below }
@@ -207,6 +234,17 @@ impl<'p> Server<'p> {
             Self::Cgi
         }
     }
+}
+
+/// The path of the URL that Apache's SCRIPT_FILENAME holds, and whether all of the
+/// URL stands there: `ProxyFCGIBackendType GENERIC` takes its front off.
+fn proxied(filename: &[u8]) -> (&[u8], bool) {
+    let (target, is_url) = match filename.strip_prefix(b"proxy:") {
+        Some(url) => (url_path(url), true),
+        None => (filename, false),
+    };
+    let path = memchr(b'?', target).and_then(|at| target.get(..at)).unwrap_or(target);
+    (path, is_url)
 }
 
 /// The path of `fcgi://host:port/path` and `unix:/socket|fcgi://host/path`, any
@@ -217,185 +255,4 @@ fn url_path(url: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Params;
-
-    const SCRIPT_NAME: &str = "SCRIPT_NAME";
-    const PATH_INFO: &str = "PATH_INFO";
-    const REQUEST_URI: &str = "REQUEST_URI";
-    const DOCUMENT_URI: &str = "DOCUMENT_URI";
-    const SCRIPT_FILENAME: &str = "SCRIPT_FILENAME";
-    const LIGHTTPD: (&str, &str) = ("SERVER_SOFTWARE", "lighttpd/1.4.69");
-    const APACHE: (&str, &str) = ("SERVER_SOFTWARE", "Apache/2.4.62 (Debian)");
-
-    fn check(configured: Option<&str>, pairs: &[(&str, &str)], expected: (&str, &str)) {
-        let params: Params =
-            pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        let given = Given::new(&params).unwrap();
-        let uri = RequestUri::of(&given);
-        let at = configured.map_or(MountPoint::Told, |name| MountPoint::At(name.as_bytes()));
-        let mount = mount(&given, &uri, at);
-        let got = (mount.script_name, mount.path_info);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let got = (text(&got.0), text(&got.1));
-        assert_eq!((&*got.0, &*got.1), expected, "{configured:?} {pairs:?}");
-    }
-
-    #[test]
-    #[rustfmt::skip]
-    fn behind_nginx() {
-        let stock = |uri, script, expected| check(None,
-            &[(REQUEST_URI, uri), (SCRIPT_NAME, script), (DOCUMENT_URI, script)], expected);
-        stock("/", "/", ("", "/"));
-        stock("/a/b?c", "/a/b", ("", "/a/b"));
-        stock("/caf%C3%A9%20x", "/café x", ("", "/café x"));
-        // The application gets the path as asked, not as nginx tidied it.
-        stock("//a/./b/../c", "/a/c", ("", "//a/./b/../c"));
-        stock("//a", "//a", ("", "//a"));
-        // rewrite, try_files, error_page: what the administrator made of it.
-        stock("/old?x", "/new", ("", "/new"));
-        // fastcgi_index appends to SCRIPT_NAME only.
-        check(None, &[(REQUEST_URI, "/"), (SCRIPT_NAME, "/index.py"), (DOCUMENT_URI, "/")], ("", "/"));
-        // Stock scgi_params have neither.
-        check(None, &[(REQUEST_URI, "/a%20b?c"), (DOCUMENT_URI, "/a b")], ("", "/a b"));
-        check(None, &[(REQUEST_URI, "/old"), (DOCUMENT_URI, "/new")], ("", "/new"));
-        // PATH_INFO $fastcgi_script_name added to stock fastcgi_params.
-        check(None, &[(REQUEST_URI, "/a//b"), (SCRIPT_NAME, "/a/b"), (PATH_INFO, "/a/b")], ("", "/a/b"));
-        // fastcgi_split_path_info ^(/app)(/.*)$;
-        check(None, &[(REQUEST_URI, "/app/x"), (SCRIPT_NAME, "/app"), (PATH_INFO, "/x")], ("/app", "/x"));
-        // The same at a path that repeats: both equal, and still a split.
-        check(None, &[(REQUEST_URI, "/app/app"), (SCRIPT_NAME, "/app"), (PATH_INFO, "/app")], ("/app", "/app"));
-        // PATH_INFO by hand, SCRIPT_NAME left at the stock value.
-        check(None, &[(REQUEST_URI, "/app/x"), (SCRIPT_NAME, "/app/x"), (PATH_INFO, "/x")], ("/app", "/x"));
-        check(None, &[(REQUEST_URI, "/app/"), (SCRIPT_NAME, "/app/"), (PATH_INFO, "/")], ("/app", "/"));
-    }
-
-    #[test]
-    #[rustfmt::skip]
-    fn behind_lighttpd() {
-        check(None, &[LIGHTTPD, (REQUEST_URI, "/app/x?y"), (SCRIPT_NAME, "/app"), (PATH_INFO, "/x")], ("/app", "/x"));
-        check(None, &[LIGHTTPD, (REQUEST_URI, "/app"), (SCRIPT_NAME, "/app")], ("/app", ""));
-        check(None, &[LIGHTTPD, (REQUEST_URI, "/app/app"), (SCRIPT_NAME, "/app"), (PATH_INFO, "/app")], ("/app", "/app"));
-        // "/" with fix-root-scriptname, and without it.
-        check(None, &[LIGHTTPD, (REQUEST_URI, "/a%20b"), (SCRIPT_NAME, ""), (PATH_INFO, "/a b")], ("", "/a b"));
-        check(None, &[LIGHTTPD, (REQUEST_URI, "/"), (SCRIPT_NAME, "/")], ("", "/"));
-        // An Authorizer is given neither.
-        check(None, &[LIGHTTPD, (REQUEST_URI, "/secret?x")], ("", "/secret"));
-    }
-
-    #[test]
-    #[rustfmt::skip]
-    fn behind_apache() {
-        // mod_fcgid runs a file.
-        let file = (SCRIPT_FILENAME, "/var/www/app.fcgi");
-        check(None, &[APACHE, file, (REQUEST_URI, "/app.fcgi/x"), (SCRIPT_NAME, "/app.fcgi"), (PATH_INFO, "/x")], ("/app.fcgi", "/x"));
-        check(None, &[APACHE, file, (REQUEST_URI, "/app.fcgi"), (SCRIPT_NAME, "/app.fcgi")], ("/app.fcgi", ""));
-        // mod_fcgid, with RewriteRule ^(.*)$ /app.fcgi/$1: the split is kept.
-        check(None, &[APACHE, file, (REQUEST_URI, "/x"), (SCRIPT_NAME, "/app.fcgi"), (PATH_INFO, "/x")], ("/app.fcgi", "/x"));
-
-        let proxy = |uri, script, filename, expected| check(None,
-            &[APACHE, (REQUEST_URI, uri), (SCRIPT_NAME, script), (SCRIPT_FILENAME, filename)], expected);
-        // ProxyPass "/" "fcgi://127.0.0.1:9000/"
-        proxy("/", "/", "proxy:fcgi://127.0.0.1:9000/", ("", "/"));
-        proxy("/a/b?c", "/a/b", "proxy:fcgi://127.0.0.1:9000/a/b?c", ("", "/a/b"));
-        proxy("/a%20b", "/a b", "proxy:fcgi://127.0.0.1:9000/a%20b", ("", "/a b"));
-        // ProxyPass "/app/" "fcgi://127.0.0.1:9000/"
-        proxy("/app/x", "/app/x", "proxy:fcgi://127.0.0.1:9000/x", ("/app", "/x"));
-        proxy("/app/", "/app/", "proxy:fcgi://127.0.0.1:9000/", ("/app", "/"));
-        // ProxyPass "/app" "fcgi://127.0.0.1:9000/app"
-        proxy("/app/x", "/app/x", "proxy:fcgi://127.0.0.1:9000/app/x", ("", "/app/x"));
-        // unix sockets, balancers, SCGI
-        proxy("/app/x", "/app/x", "proxy:unix:/run/f.sock|fcgi://localhost/x", ("/app", "/x"));
-        proxy("/app/x", "/app/x", "proxy:balancer://pool/x", ("/app", "/x"));
-        proxy("/app/x", "/app/x", "proxy:scgi://[::1]:4000/x", ("/app", "/x"));
-        // ProxyFCGIBackendType GENERIC
-        proxy("/app/x", "/app/x", "/x", ("/app", "/x"));
-        // Found by fuzzing: no SCRIPT_NAME may end with a slash.
-        proxy("/app//x", "/app//x", "proxy:fcgi://127.0.0.1:9000/x", ("/app", "/x"));
-        proxy("/app/ x", "/app/ x", "%20x", ("/app/ x", ""));
-        // SetHandler: the file name stands after the host and tells nothing.
-        proxy("/app/x", "/app/x", "proxy:fcgi://localhost/var/www/app/x", ("", "/app/x"));
-        // AllowEncodedSlashes NoDecode: only the slash stays encoded.
-        proxy("/a%2Fb%20c", "/a%2Fb c", "proxy:fcgi://localhost/a%2Fb%20c", ("", "/a/b c"));
-        proxy("/app/a%2Fb", "/app/a%2Fb", "proxy:fcgi://localhost/a%2Fb", ("/app", "/a/b"));
-        proxy("/a%252Fb", "/a%2Fb", "proxy:fcgi://localhost/a%252Fb", ("", "/a%2Fb"));
-        proxy("/a%2Fb", "/a%2Fb", "proxy:fcgi://localhost/var/www/a/b", ("", "/a/b"));
-        check(None, &[APACHE, (REQUEST_URI, "/app/a%2Fb"), (SCRIPT_NAME, "/app"), (PATH_INFO, "/a%2Fb")], ("/app", "/a/b"));
-        // No dot segments of the client's get into SCRIPT_NAME.
-        proxy("/x/../a", "/a", "proxy:fcgi://localhost/a", ("", "/a"));
-        // proxy-fcgi-pathinfo
-        check(None, &[APACHE, (REQUEST_URI, "/app/x"), (SCRIPT_NAME, "/app"), (PATH_INFO, "/x"),
-            (SCRIPT_FILENAME, "proxy:fcgi://127.0.0.1:9000/x")], ("/app", "/x"));
-        // mod_authnz_fcgi sends neither.
-        check(None, &[APACHE, (REQUEST_URI, "/secret")], ("", "/secret"));
-    }
-
-    #[test]
-    #[rustfmt::skip]
-    fn behind_the_others() {
-        // Caddy: the whole path, rewritten or not.
-        check(None, &[(REQUEST_URI, "/a/b?c"), (SCRIPT_NAME, "/a/b"), (PATH_INFO, ""), (DOCUMENT_URI, "/a/b")], ("", "/a/b"));
-        check(None, &[(REQUEST_URI, "/app/x"), (SCRIPT_NAME, "/x"), (PATH_INFO, ""), (DOCUMENT_URI, "/x")], ("", "/x"));
-        // HAProxy, also with `index` and with `path-info`.
-        check(None, &[(REQUEST_URI, "/a"), (SCRIPT_NAME, "/a")], ("", "/a"));
-        check(None, &[(REQUEST_URI, "/a/"), (SCRIPT_NAME, "/a/index.py")], ("", "/a/"));
-        check(None, &[(REQUEST_URI, "/app/x"), (SCRIPT_NAME, "/app"), (PATH_INFO, "/x")], ("/app", "/x"));
-        // h2o
-        check(None, &[(REQUEST_URI, "/a?b"), (SCRIPT_NAME, ""), (PATH_INFO, "/a")], ("", "/a"));
-        // IIS
-        check(None, &[("SERVER_SOFTWARE", "Microsoft-IIS/10.0"), (SCRIPT_NAME, "/a"), (PATH_INFO, "/a")], ("", "/a"));
-        check(None, &[(REQUEST_URI, "/a"), (SCRIPT_NAME, "/a"), (PATH_INFO, "/a")], ("", "/a"));
-        // Nothing at all, OPTIONS *, a proxy's absolute form.
-        check(None, &[], ("", "/"));
-        check(None, &[(REQUEST_URI, "*"), (SCRIPT_NAME, "*")], ("", "*"));
-        check(None, &[(REQUEST_URI, "http://x.org/a?b"), (SCRIPT_NAME, "/a")], ("", "/a"));
-    }
-
-    #[test]
-    fn a_configured_mount_point_wins() {
-        let cases = [
-            ("/app", "/app/x?y", ("/app", "/x")),
-            ("/app/", "/app/x", ("/app", "/x")),
-            ("/app", "/app", ("/app", "")),
-            ("/app", "/app/", ("/app", "/")),
-            ("/app", "/application", ("/app", "/application")),
-            ("/app", "/x", ("/app", "/x")),
-            ("/a b", "/a%20b/c%2Fd", ("/a b", "/c/d")),
-            ("/", "/app/x", ("", "/app/x")),
-            ("", "/", ("", "/")),
-        ];
-        for (configured, uri, expected) in cases {
-            let pairs = [(REQUEST_URI, uri), (SCRIPT_NAME, "/app/x"), (PATH_INFO, "/wrong")];
-            check(Some(configured), &pairs, expected);
-        }
-    }
-    #[test]
-    fn one_that_the_path_chose_has_what_is_below() {
-        let cases = [
-            ("/shop", "/shop/x?y", "/shop/x", "/x"),
-            ("/shop", "/shop", "/shop", ""),
-            ("/shop/", "/shop/", "/shop/", "/"),
-            ("/a b", "/a%20b/c%2Fd", "/a b/c/d", "/c/d"),
-            // As asked, if that is below in the same way; else tidied.
-            ("/shop", "/shop//x/.", "/shop/x/", "//x/."),
-            ("/shop", "/admin/../shop/x", "/shop/x", "/x"),
-            ("/shop", "//shop/x", "/shop/x", "/x"),
-            // A rewrite of the web server's.
-            ("/shop", "/old", "/shop/new", "/new"),
-        ];
-        for (prefix, uri, document, path_info) in cases {
-            let params: Params =
-                [(REQUEST_URI, uri), (SCRIPT_NAME, document), (DOCUMENT_URI, document)]
-                    .into_iter()
-                    .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
-                    .collect();
-            let given = Given::new(&params).unwrap();
-            let uri = RequestUri::of(&given);
-            let mount = mount(&given, &uri, MountPoint::Below(prefix.as_bytes()));
-            let script_name = prefix.trim_end_matches('/');
-            let expected = (script_name.as_bytes(), path_info.as_bytes());
-            assert_eq!((&*mount.script_name, &*mount.path_info), expected, "{document}");
-        }
-    }
-}
+mod tests;
