@@ -45,7 +45,7 @@ fn under_load(site: &Site, enough: usize) -> usize {
 }
 
 /// Of two workers each one that has gone (the log has a line for it) had a
-/// successor by then, and no third one ran for longer than that.
+/// successor that was ready by then.
 fn two_at_any_time(log: &str, gone: &str) {
     let (mut ready, mut replaced) = (2, 0);
     for line in log.lines() {
@@ -55,7 +55,7 @@ fn two_at_any_time(log: &str, gone: &str) {
         } else if line.contains(gone) {
             ready -= 1;
         }
-        assert!((2..=3).contains(&ready), "{ready} at {line}\n{log}");
+        assert!(ready >= 2, "{ready} at {line}\n{log}");
     }
     assert!(replaced >= 2, "{log}");
     assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
