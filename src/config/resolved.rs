@@ -35,9 +35,13 @@ impl ServeConfig {
         file.value("write-timeout", seconds(given.write), seconds(default.write));
         file.value("keep-timeout", seconds(given.keep), seconds(default.keep));
         let control = self.control.as_ref();
-        let path = control.map_or_else(|| Value::from("off"), |control| text(&control.path));
+        let path = |path: Option<&Path>| match path {
+            Some(path) => text(&absolute(path)),
+            None => "off".into(),
+        };
         let default = ControlSocket::default_path(&self.listeners);
-        file.value("control", path, default.as_deref().map_or_else(|| "off".into(), text));
+        let given = control.map(|control| &*control.path);
+        file.value("control", path(given), path(default.as_deref()));
         if let Some(group) = control.and_then(|control| control.socket.group.as_ref()) {
             file.line("control-group", &group.clone().into(), false);
         }
