@@ -307,11 +307,20 @@ impl Connection {
     fn finish(&mut self, at: usize, whole: bool) {
         let open = self.open.remove(at);
         let outcome = if whole { Outcome::Complete } else { Outcome::Cut };
-        self.note(&open, outcome, open.keep && whole);
+        // Others go on: the peer multiplexes, and knows one answer from another.
+        let alone = !whole && !self.open.is_empty();
+        let stays = open.keep && (whole || alone);
+        self.note(&open, outcome, stays);
         self.served = true;
-        self.closing |= !open.keep || !whole;
-        self.cut |= !whole;
-        self.line.borrow_mut().last_write = park::now();
+        self.closing |= !stays;
+        let mut line = self.line.borrow_mut();
+        line.last_write = park::now();
+        if alone {
+            let Line { dialect, out, .. } = &mut *line;
+            dialect.cut_one(out, open.id);
+        } else {
+            self.cut |= !whole;
+        }
     }
 
     /// Writes a request that is over to the access log, if there is one.

@@ -149,6 +149,15 @@ impl Dialect {
         }
     }
 
+    /// The same for one answer, where others go on: the connection stays. Only
+    /// FastCGI has others.
+    pub(super) fn cut_one(&mut self, out: &mut BytesMut, id: u16) {
+        if self.is_fastcgi() {
+            fcgi::encode::cut_one(out, id);
+        }
+        self.forget(id);
+    }
+
     /// The answer's end has been encoded: the id is free again.
     pub(super) fn forget(&mut self, id: u16) {
         if let Self::Fastcgi(decoder) = self {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -144,6 +144,47 @@ fn an_answer_without_end_leaves_room_for_others() {
     wait::until_exists(&closed);
     stream.write_all(&get(1, "/pid")).unwrap();
     assert!(Answer::read(&mut stream, 1).unwrap().body().parse::<u32>().is_ok());
+}
+
+/// An app that fails after its head costs its own answer: those beside it go on, and
+/// the connection takes more (decision 0004).
+#[test]
+fn a_cut_answer_costs_no_other() {
+    let flupd = serve("every.py", &["--threads", "3"]);
+    let mut stream = flupd.connect();
+    let (stays, fails) = (flupd.file("stays"), flupd.file("fails"));
+    stream.write_all(&get(1, &format!("/stream?gate={}", stays.display()))).unwrap();
+    assert_eq!(fcgi::next(&mut stream).unwrap().unwrap().id, 1);
+    for id in 2..5 {
+        stream.write_all(&get(id, &format!("/raises-late?gate={}", fails.display()))).unwrap();
+        let begun = fcgi::next(&mut stream).unwrap().unwrap();
+        assert_eq!((begun.id, begun.kind), (id, fcgi::STDOUT));
+        fs::write(&fails, "").unwrap();
+        let mut last = begun;
+        while last.kind != fcgi::END_REQUEST {
+            last = fcgi::next(&mut stream).unwrap().expect("the connection stays open");
+            assert_eq!(last.id, id);
+        }
+        assert!(last.content.is_empty(), "an end that a web server may take for one: {last:?}");
+        stream.write_all(&get(9, "/hello")).unwrap();
+        assert_eq!(Answer::read(&mut stream, 9).unwrap().body(), "hello\n");
+        fs::remove_file(&fails).unwrap();
+    }
+    fs::write(stays, "").unwrap();
+    let mut answer = Answer::default();
+    while answer.end.is_none() {
+        answer.take(fcgi::next(&mut stream).unwrap().unwrap());
+    }
+    assert!(answer.text().ends_with("second\n"));
+    assert_eq!(answer.end, Some((0, 0)));
+
+    // The last one on its connection is cut as ever.
+    stream.write_all(&get(5, &format!("/raises-late?gate={}", fails.display()))).unwrap();
+    assert_eq!(fcgi::next(&mut stream).unwrap().unwrap().id, 5);
+    fs::write(&fails, "").unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(rest.ends_with(&[0; 8]), "{rest:?}");
 }
 
 /// Twelve answers without end: each of them, and what is asked besides, has its turn

@@ -40,6 +40,15 @@ pub fn cut(out: &mut BytesMut) {
     out.put_bytes(0, HEADER_LEN);
 }
 
+/// The same where other requests go on, on a connection that stays: `END_REQUEST`
+/// without its body, which is to have eight bytes (section 5.5).
+///
+/// For a web server that multiplexes. HAProxy fails this one response; one that does
+/// not multiplex is told by [`cut`].
+pub fn cut_one(out: &mut BytesMut, id: u16) {
+    out.put_slice(&Header::bytes(RecordType::EndRequest, id, 0, 0));
+}
+
 /// The end of the response.
 pub fn stdout_end(out: &mut BytesMut, id: u16) {
     out.put_slice(&Header::bytes(RecordType::Stdout, id, 0, 0));
@@ -150,6 +159,13 @@ mod tests {
             stderr_end(&mut out, 1);
             assert!(lengths(&out).iter().all(|&(_, padding)| padding > 0), "length {len}");
         }
+    }
+
+    #[test]
+    fn one_response_is_cut_by_an_end_without_a_body() {
+        let mut out = BytesMut::new();
+        cut_one(&mut out, 0x102);
+        assert_eq!(&out[..], b"\x01\x03\x01\x02\0\0\0\0");
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use std::fs;
 use std::io::Read;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::harness::ability::Ability;
 use crate::harness::front::Front;
-use crate::harness::http::Request;
+use crate::harness::http::{Request, is_cut};
 use crate::harness::wait;
 
-on_servers! { core: kept_connections; routed: multiplexed, one_gives_up_beside_another; }
+on_servers! { core: kept_connections; routed: multiplexed, one_gives_up_beside_another,
+one_is_cut_beside_another, a_slow_reader_beside_others; }
 
 /// Whether connections stay when nothing is going on.
 fn kept_connections(front: Front) {
@@ -75,4 +77,62 @@ fn one_gives_up_beside_another(front: Front) {
     fs::write(gate, "").unwrap();
     assert_eq!(stays.line().unwrap(), "second\n");
     assert_eq!(stays.line().unwrap(), "", "the end");
+}
+
+/// An app fails after its head: its client sees that, where it can be told, and on a
+/// connection that they share nobody else does.
+fn one_is_cut_beside_another(front: Front) {
+    let site = front.serve("every.py");
+    let (gate, fails) = (site.flupd.file("gate"), site.flupd.file("fails"));
+    let request = Request::get(&format!("/stream?gate={}", gate.display()));
+    let mut stays = request.open(site.web.address()).unwrap();
+    assert_eq!(stays.line().unwrap(), "first\n");
+
+    let request = Request::get(&format!("/raises-late?gate={}", fails.display()));
+    let mut cut = request.open(site.web.address()).unwrap();
+    assert_eq!(cut.line().unwrap(), "begun\n");
+    fs::write(fails, "").unwrap();
+    match cut.read_to_end(&mut Vec::new()) {
+        Err(error) => assert!(front.can(Ability::CutAnswers) && is_cut(&error), "{error}"),
+        Ok(_) => assert!(!front.can(Ability::CutAnswers), "a cut answer passed as whole"),
+    }
+    for _ in 0..5 {
+        assert_eq!(site.get("/hello").text(), "hello\n");
+    }
+    fs::write(gate, "").unwrap();
+    assert_eq!(stays.line().unwrap(), "second\n");
+    assert_eq!(stays.line().unwrap(), "", "the end");
+}
+
+/// A client that reads nothing of an answer without end holds up nobody, but on a
+/// connection that it shares: there HAProxy reads no more until that client does.
+fn a_slow_reader_beside_others(front: Front) {
+    let site = front.serve("every.py");
+    let closed = site.flupd.file("closed");
+    let request = Request::get(&format!("/endless?closed={}", closed.display()));
+    let mut slow = request.open(site.web.address()).unwrap();
+    if front.can(Ability::Multiplexing) {
+        slow.read_exact(&mut [0; 10_000]).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        thread::scope(|scope| {
+            let others: Vec<_> = (0..5).map(|_| scope.spawn(|| site.get("/hello"))).collect();
+            slow.hang_up();
+            for other in others {
+                assert_eq!(other.join().unwrap().text(), "hello\n");
+            }
+        });
+        return wait::until_exists(&closed);
+    }
+    for _ in 0..4 {
+        slow.read_exact(&mut [0; 10_000]).unwrap();
+        // Until all that is between the app and the client is full.
+        thread::sleep(Duration::from_millis(300));
+        for _ in 0..10 {
+            let begun = Instant::now();
+            assert_eq!(site.get("/hello").text(), "hello\n");
+            assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        }
+    }
+    slow.hang_up();
+    wait::until_exists(&closed);
 }
