@@ -138,6 +138,15 @@ pub struct ServeArgs {
     #[arg(long, value_name = "WHO", help_heading = "Addresses")]
     pub allow: Vec<String>,
 
+    /// Tell metrics, health and readiness over HTTP at this address, unix:/PATH or HOST:PORT: see
+    /// docs/metrics.md
+    #[arg(long, value_name = "ADDR", help_heading = "Addresses")]
+    pub status: Option<String>,
+
+    /// Who may ask for it, as in --allow; may be repeated. Needed for a HOST that others can reach
+    #[arg(long, value_name = "WHO", requires = "status", help_heading = "Addresses")]
+    pub status_allow: Vec<String>,
+
     /// What web servers may ask for over FastCGI; may be repeated. Other roles are refused
     /// [default: responder]
     #[arg(long, value_name = "ROLE", value_enum, help_heading = "Addresses")]

@@ -155,6 +155,8 @@ pub enum Protocol {
     Fastcgi,
     /// SCGI.
     Scgi,
+    /// HTTP, for who watches flupd.
+    Status,
 }
 
 impl std::fmt::Display for Protocol {
@@ -162,6 +164,7 @@ impl std::fmt::Display for Protocol {
         f.write_str(match self {
             Self::Fastcgi => "fastcgi",
             Self::Scgi => "scgi",
+            Self::Status => "status",
         })
     }
 }

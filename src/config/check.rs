@@ -5,6 +5,7 @@ mod allow;
 mod app;
 mod listen;
 mod privileges;
+mod status;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -110,7 +111,8 @@ impl<'s> Check<'s> {
                 return Err(self.at("solo", solo, Mistake::SoloOfSeveral));
             }
         }
-        let listeners = self.listeners(written, &apps)?;
+        let mut listeners = self.listeners(written, &apps)?;
+        listeners.extend(self.status(written, &listeners)?);
         let timeouts = Timeouts::default();
         let control = self.control(written, &listeners)?;
         let config = ServeConfig {

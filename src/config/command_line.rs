@@ -92,6 +92,8 @@ impl From<ServeArgs> for Written {
             keep_timeout: given(args.keep_timeout, SomeSeconds),
             control: given(args.control, same),
             control_group: given(args.control_group, same),
+            status: given(args.status, same),
+            status_allow: words(args.status_allow),
             log: given(args.logs.log, same),
             log_level: Some(plain(args.logs.log_level)),
             log_format: Some(plain(args.logs.log_format)),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Address, Listen, SocketConfig};
+use super::{Address, Listen, Protocol, SocketConfig};
 
 /// The mode of the control socket: its owner only, or a group besides.
 const MODE: u32 = 0o600;
@@ -26,10 +26,11 @@ impl ControlSocket {
     }
 
     /// Where it is if nothing is said: beside the first unix socket that flupd
-    /// makes. `None` if it makes none.
+    /// makes for web servers. `None` if it makes none.
     #[must_use]
     pub fn default_path(listeners: &[Listen]) -> Option<PathBuf> {
-        listeners.iter().find_map(|listen| match &listen.address {
+        let mut own = listeners.iter().filter(|listen| listen.protocol != Protocol::Status);
+        own.find_map(|listen| match &listen.address {
             Address::Unix(path) => Some(beside(path)),
             _ => None,
         })

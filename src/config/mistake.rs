@@ -64,6 +64,21 @@ pub enum Mistake {
     /// The same address twice.
     #[error("{0}: this address is given twice; each address can speak one protocol")]
     Twice(Address),
+    /// An address at which the status can't be told.
+    #[error("has an address of its own, unix:/path or HOST:PORT")]
+    StatusAddress,
+    /// The status for everybody who can reach it.
+    #[error(
+        "{0} can be reached from elsewhere; listen on a loopback address such as 127.0.0.1, or say \
+         in status-allow (--status-allow) who may ask"
+    )]
+    StatusOpen(Address),
+    /// Rules for what is not told.
+    #[error("is of no use without status")]
+    StatusAllow,
+    /// The status of several gateways.
+    #[error("is not for solo mode: each of its workers counts for itself")]
+    StatusOfSolo,
     /// More addresses than sockets that can be passed.
     #[error("{0} addresses are given; at most {MAX_LISTENERS} can be")]
     Listeners(usize),

@@ -45,6 +45,11 @@ impl ServeConfig {
         if let Some(group) = control.and_then(|control| control.socket.group.as_ref()) {
             file.line("control-group", &group.clone().into(), false);
         }
+        if let Some(status) = self.listeners.iter().find(|one| one.protocol == Protocol::Status) {
+            file.line("status", &whole(&status.address).to_string().into(), false);
+            let allow: Vec<String> = status.allow.iter().map(ToString::to_string).collect();
+            file.given("status-allow", (!allow.is_empty()).then(|| texts(&allow)));
+        }
         file.value("log", target(&self.logs.log), "-".into());
         let form = &self.logs.form;
         file.value("log-level", word(form.level), word(LogLevel::Info));
@@ -100,15 +105,13 @@ impl File {
     }
 
     fn listen(&mut self, listen: &Listen, config: &ServeConfig) {
-        self.0.push_str("\n[[listen]]\n");
         let key = match listen.protocol {
             Protocol::Fastcgi => "fastcgi",
             Protocol::Scgi => "scgi",
+            Protocol::Status => return,
         };
-        let address = match &listen.address {
-            Address::Unix(path) => Address::Unix(absolute(path)),
-            address => address.clone(),
-        };
+        self.0.push_str("\n[[listen]]\n");
+        let address = whole(&listen.address);
         self.line(key, &address.to_string().into(), listen.default);
         if let Address::Unix(_) = listen.address {
             let mode = |mode: u32| Value::from(format!("{mode:04o}"));
@@ -188,6 +191,14 @@ impl File {
 fn name(config: &ServeConfig, id: AppId) -> String {
     let named = config.app(id).and_then(|app| app.name.clone());
     named.unwrap_or_else(|| "app".to_owned())
+}
+
+/// The address with its path from the root.
+fn whole(address: &Address) -> Address {
+    match address {
+        Address::Unix(path) => Address::Unix(absolute(path)),
+        address => address.clone(),
+    }
 }
 
 /// The path from the root, without looking at what is there.

@@ -27,6 +27,8 @@ pub(super) struct Written {
     pub(super) keep_timeout: Given<SomeSeconds>,
     pub(super) control: Given<String>,
     pub(super) control_group: Given<String>,
+    pub(super) status: Given<String>,
+    pub(super) status_allow: Given<Texts>,
     pub(super) log: Given<String>,
     pub(super) log_level: Given<LogLevel>,
     pub(super) log_format: Given<LogFormat>,

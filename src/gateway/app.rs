@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flupd_channel::gateway::Shelf;
@@ -12,6 +13,7 @@ use super::park;
 use super::pool::Pool;
 use crate::config::{AppId, AppLimits, GatewayApp, GroupId};
 use crate::control::FromGateway;
+use crate::observe::metrics::AppMetrics;
 
 /// How often memory for bodies is given back that was not used meanwhile.
 const TIDY: Duration = Duration::from_secs(5);
@@ -34,6 +36,7 @@ pub(super) struct App {
     generations: RefCell<BTreeMap<u64, Rc<Pool>>>,
     /// Whether it is not configured any more.
     retired: Cell<bool>,
+    metrics: Arc<AppMetrics>,
     reports: UnboundedSender<FromGateway>,
 }
 
@@ -45,9 +48,11 @@ impl App {
         config: &GatewayApp,
         memory: usize,
         reports: UnboundedSender<FromGateway>,
+        metrics: Arc<AppMetrics>,
     ) -> Rc<Self> {
         let group = GroupId { app: id, generation: config.generation };
-        let pool = open(group, config.name.clone(), config.limits, reports.clone());
+        let pool =
+            open(group, config.name.clone(), config.limits, reports.clone(), Arc::clone(&metrics));
         let shelf = Shelf::new(memory);
         tokio::task::spawn_local(tidy(shelf.clone()));
         Rc::new(Self {
@@ -58,6 +63,7 @@ impl App {
             active: RefCell::new(Rc::clone(&pool)),
             generations: RefCell::new(BTreeMap::from([(config.generation, pool)])),
             retired: Cell::new(false),
+            metrics,
             reports,
         })
     }
@@ -82,7 +88,8 @@ impl App {
         let mut generations = self.generations.borrow_mut();
         let pool = generations.entry(generation).or_insert_with(|| {
             let group = GroupId { app: self.id, generation };
-            open(group, self.name.clone(), self.limits.get(), self.reports.clone())
+            let (reports, metrics) = (self.reports.clone(), Arc::clone(&self.metrics));
+            open(group, self.name.clone(), self.limits.get(), reports, metrics)
         });
         Rc::clone(pool)
     }
@@ -92,6 +99,7 @@ impl App {
     pub(super) fn reconfigure(&self, config: &GatewayApp) {
         self.limits.set(config.limits);
         self.retired.set(false);
+        self.metrics.set_retired(false);
         let next = self.generation(config.generation);
         next.set_limits(config.limits);
         let last = self.active.replace(Rc::clone(&next));
@@ -104,6 +112,7 @@ impl App {
     /// It is not configured any more: no request finds it, and those that did are
     /// still answered.
     pub(super) fn retire(&self) {
+        self.metrics.set_retired(true);
         if !self.retired.replace(true) {
             tokio::task::spawn_local(close_when_idle(self.pool()));
         }
@@ -141,8 +150,9 @@ fn open(
     name: Option<String>,
     limits: AppLimits,
     reports: UnboundedSender<FromGateway>,
+    metrics: Arc<AppMetrics>,
 ) -> Rc<Pool> {
-    let pool = Pool::new(id, name, limits, reports);
+    let pool = Pool::new(id, name, limits, reports, metrics);
     tokio::task::spawn_local(Rc::clone(&pool).pulse());
     tokio::task::spawn_local(Rc::clone(&pool).watch());
     park::attend(&pool);

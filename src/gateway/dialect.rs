@@ -62,7 +62,8 @@ impl Dialect {
                 };
                 Self::Fastcgi(fcgi::Decoder::new(limits, capabilities))
             }
-            Protocol::Scgi => {
+            // The status has a listener of its own, and never comes here.
+            Protocol::Scgi | Protocol::Status => {
                 let limits = scgi::Limits { max_headers: entry.params.get() };
                 Self::Scgi { decoder: scgi::Decoder::new(limits), begun: false, deaf: false }
             }

@@ -26,6 +26,7 @@ use super::request::Request;
 use super::seat::Seat;
 use super::tally::Tally;
 use super::wake::Wake;
+use crate::observe::metrics::Ending;
 
 /// How much error text may wait for the head, in bytes. What is past that is in
 /// flupd's own log only.
@@ -82,6 +83,14 @@ pub(super) struct Exchange {
     way: Option<(u16, Rc<RefCell<Line>>)>,
     /// What the access log will tell.
     tally: Option<Box<Tally>>,
+    /// Since when it is whole.
+    arrived: Instant,
+    /// When its turn came at an app thread, the last if it had several.
+    begun: Cell<Option<Instant>>,
+    /// The first digit of the status that the app gave; 0 for none.
+    class: Cell<u8>,
+    /// Whether the metrics know its end.
+    settled: Cell<bool>,
 }
 
 impl Exchange {
@@ -123,6 +132,10 @@ impl Exchange {
             pool: RefCell::default(),
             way: None,
             tally: None,
+            arrived: park::now(),
+            begun: Cell::new(None),
+            class: Cell::new(0),
+            settled: Cell::new(false),
         }
     }
 
@@ -177,9 +190,33 @@ impl Exchange {
         self.connection.notify();
     }
 
-    /// The connection has taken a part of the head.
-    pub(super) fn start(&self) {
+    /// The connection has taken a part of the head, in which the status has this
+    /// first digit.
+    pub(super) fn start(&self, class: u8) {
         self.started.set(true);
+        self.class.set(class);
+    }
+
+    /// Its turn has come at an app thread.
+    pub(super) fn begin(&self, now: Instant) {
+        self.begun.set(Some(now));
+    }
+
+    /// The end of an answer that the app has given.
+    pub(super) const fn answered(&self) -> Ending {
+        Ending::Answered(self.class.get())
+    }
+
+    /// Tells the metrics how it has ended, once. `false` if no app had it.
+    pub(super) fn settle(&self, ending: Ending) -> bool {
+        let pool = self.pool.borrow();
+        let Some(pool) = &*pool else { return false };
+        if !self.settled.replace(true) {
+            let since = |then: Instant| park::now().saturating_duration_since(then);
+            let waited = self.begun.get().map(|turn| turn.duration_since(self.arrived));
+            pool.metrics.ended(ending, since(self.arrived), waited);
+        }
+        true
     }
 
     /// Whether the client may have seen a part of the answer.

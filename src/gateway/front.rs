@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -20,10 +21,12 @@ use super::entry::Entry;
 use super::listener::{self, Admission, Listener};
 use super::pool::Pool;
 use super::shared::Shared;
+use super::status::StatusListener;
 use super::stopping::Stopping;
 use super::stream::Stream;
-use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId};
+use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, Protocol};
 use crate::control::FromGateway;
+use crate::observe::metrics::Metrics;
 use crate::observe::snapshot::{MAX_FRAMES, MAX_REQUESTS, Snapshot};
 
 /// Descriptors that are not connections: control, log, spool files, ports.
@@ -39,6 +42,7 @@ pub(super) struct Front {
     reports: UnboundedSender<FromGateway>,
     admission: Rc<Admission>,
     listeners: RefCell<Vec<Listening>>,
+    status: RefCell<Vec<StatusListener>>,
 }
 
 /// A socket on which connections are accepted.
@@ -64,12 +68,14 @@ impl Front {
         let connections = fds.saturating_sub(threads + RESERVED_FDS) / 3;
         let (limits, timeouts) = (config.limits, config.timeouts);
         let (buffers, stopping) = (RefCell::default(), Stopping::default());
+        let metrics = Arc::<Metrics>::default();
         Self {
-            shared: Rc::new(Shared { limits, timeouts, buffers, stopping, access }),
+            admission: Admission::new(connections.max(16), Arc::clone(&metrics)),
+            shared: Rc::new(Shared { limits, timeouts, buffers, stopping, access, metrics }),
             apps: RefCell::default(),
             reports,
-            admission: Admission::new(connections.max(16)),
             listeners: RefCell::default(),
+            status: RefCell::default(),
         }
     }
 
@@ -87,7 +93,8 @@ impl Front {
     /// Makes an app known that may have workers from now on.
     pub(super) fn introduce(&self, id: AppId, config: &GatewayApp) {
         let memory = self.shared.limits.body_memory;
-        let app = || App::new(id, config, memory, self.reports.clone());
+        let metrics = || self.shared.metrics.app(id, config.name.as_deref());
+        let app = || App::new(id, config, memory, self.reports.clone(), metrics());
         self.apps.borrow_mut().entry(id).or_insert_with(app);
     }
 
@@ -97,6 +104,7 @@ impl Front {
         let gone = self.app(id).is_some_and(|app| app.tidy());
         if gone {
             self.apps.borrow_mut().remove(&id);
+            self.shared.metrics.forget(id);
         }
     }
 
@@ -123,8 +131,23 @@ impl Front {
         let mut sockets = sockets.into_iter();
         let mut before = self.listeners.take();
         let mut now = self.listeners.borrow_mut();
+        let mut status_before = self.status.take();
+        let mut status = self.status.borrow_mut();
         for listener in &config.listeners {
-            if let Some(at) = before.iter().position(|open| open.entry.is(listener)) {
+            if listener.protocol == Protocol::Status {
+                let address = &listener.address;
+                let open = status_before.iter().position(|open| open.address == *address);
+                if let Some(at) = open {
+                    let open = status_before.swap_remove(at);
+                    open.reconfigure(listener);
+                    status.push(open);
+                    continue;
+                }
+                let socket = sockets.next().with_context(|| format!("no socket for {address}"))?;
+                let metrics = Arc::clone(&self.shared.metrics);
+                let open = StatusListener::start(socket, listener, metrics);
+                status.push(open.with_context(|| format!("can't tell the status on {address}"))?);
+            } else if let Some(at) = before.iter().position(|open| open.entry.is(listener)) {
                 let open = before.swap_remove(at);
                 open.entry.reconfigure(listener, config, &apps);
                 now.push(open);
@@ -137,6 +160,7 @@ impl Front {
                 now.push(self.accept(socket, entry));
             }
         }
+        self.shared.metrics.set_watched(!status.is_empty());
         before.iter().for_each(|open| open.closed.notify_one());
         if sockets.next().is_some() {
             bail!("there are more sockets than listeners");
@@ -185,6 +209,7 @@ impl Front {
     /// Connections end when their requests do.
     pub(super) async fn stop(&self) {
         self.shared.stopping.set();
+        self.shared.metrics.set_stopping();
         let listeners = self.listeners.take();
         for listening in listeners {
             if let Err(error) = listening.task.await {

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use flupd_channel::Outcome;
-use flupd_channel::gateway::Reply;
+use flupd_channel::gateway::{Payload, Reply};
 use flupd_channel::worker::Pump;
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ use super::refusal::Refusal;
 use super::seat::Seat;
 use super::shared::Shared;
 use super::stream::Stream;
+use crate::observe::metrics::{Ending, Metrics};
 
 /// What became of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,7 @@ pub(super) struct Line {
     patience: Duration,
     /// How much is offered to the socket at once.
     window: usize,
+    metrics: Arc<Metrics>,
 }
 
 /// How much is taken for one write, at the most and at the least. What a slow
@@ -74,6 +77,7 @@ impl Line {
             bound: shared.limits.response_memory,
             patience: shared.timeouts.write,
             window: WRITE,
+            metrics: Arc::clone(&shared.metrics),
         }
     }
 
@@ -90,7 +94,11 @@ impl Line {
                 self.refuse(id, exchange, &refusal);
                 Ok(Relayed::Whole)
             }
-            Place::Cut | Place::Delivered { whole: false } => Ok(Relayed::Cut),
+            Place::Cut => {
+                exchange.settle(Ending::Cut);
+                Ok(Relayed::Cut)
+            }
+            Place::Delivered { whole: false } => Ok(Relayed::Cut),
             Place::Delivered { whole: true } => Ok(Relayed::Whole),
         }
     }
@@ -144,6 +152,13 @@ impl Line {
     }
 
     fn refuse(&mut self, id: u16, exchange: &Exchange, refusal: &Refusal) {
+        let class = u8::try_from(refusal.status / 100).unwrap_or_default();
+        if exchange.settle(Ending::Answered(class)) {
+            exchange.pool().iter().for_each(|pool| pool.metrics.refused.add(1));
+        } else {
+            let [client, server] = &self.metrics.rejected;
+            (if class == 4 { client } else { server }).add(1);
+        }
         if let Some(tally) = exchange.tally() {
             tally.refuse(refusal);
         }
@@ -176,7 +191,7 @@ impl Line {
             match replies.look() {
                 Ok(None) => break None,
                 Ok(Some(Reply::Head { text, last })) => {
-                    exchange.start();
+                    exchange.start(class(text));
                     if let Some(tally) = tally {
                         tally.head(text);
                     }
@@ -249,14 +264,28 @@ impl Line {
             // It goes on elsewhere, or is refused.
             _ if !answered => Relayed::Part,
             Outcome::Complete if exchange.started() => {
+                exchange.settle(exchange.answered());
                 self.dialect.forget(id);
                 Relayed::Whole
             }
-            _ if exchange.started() => Relayed::Cut,
+            _ if exchange.started() => {
+                exchange.settle(Ending::Cut);
+                Relayed::Cut
+            }
             _ => {
                 self.refuse(id, exchange, &Refusal::no_answer());
                 Relayed::Whole
             }
         }
+    }
+}
+
+/// The first digit of the status in a head, which begins with `Status: `; 0 if
+/// there is none.
+fn class(head: Payload<'_>) -> u8 {
+    let (_, status) = head.split_at(b"Status: ".len());
+    match status.0[0].first() {
+        Some([digit @ b'1'..=b'5']) => digit - b'0',
+        _ => 0,
     }
 }

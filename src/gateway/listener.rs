@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_tcp_nodelay;
@@ -20,6 +21,7 @@ use super::entry::Entry;
 use super::shared::Shared;
 use super::stream::Stream;
 use super::watch::watch;
+use crate::observe::metrics::Metrics;
 
 /// How long to wait after a failed accept: it mostly means that descriptors or
 /// memory are short, which no haste mends.
@@ -89,13 +91,14 @@ pub(super) struct Admission {
     limit: usize,
     changed: Notify,
     pub(super) emptied: Notify,
+    metrics: Arc<Metrics>,
 }
 
 impl Admission {
     /// At most `limit` connections at once.
-    pub(super) fn new(limit: usize) -> Rc<Self> {
+    pub(super) fn new(limit: usize, metrics: Arc<Metrics>) -> Rc<Self> {
         let (changed, emptied) = (Notify::new(), Notify::new());
-        Rc::new(Self { open: Cell::new(0), limit, changed, emptied })
+        Rc::new(Self { open: Cell::new(0), limit, changed, emptied, metrics })
     }
 
     /// How many connections are open.
@@ -144,6 +147,7 @@ impl Admission {
 
     fn enter(self: &Rc<Self>) -> Admitted {
         self.open.set(self.open.get() + 1);
+        self.metrics.opened();
         Admitted(Rc::clone(self))
     }
 }
@@ -154,6 +158,7 @@ struct Admitted(Rc<Admission>);
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.0.open.set(self.0.open.get() - 1);
+        self.0.metrics.closed();
         self.0.changed.notify_waiters();
         if self.0.open.get() == 0 {
             self.0.emptied.notify_one();

@@ -33,6 +33,7 @@ mod seldom;
 mod shared;
 pub mod solo;
 mod spool;
+mod status;
 mod stopping;
 mod stream;
 mod tally;

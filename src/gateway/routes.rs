@@ -167,6 +167,7 @@ fn host(params: &Params) -> Cow<'_, [u8]> {
 mod tests {
     use super::*;
     use crate::config::AppId;
+    use crate::observe::metrics::AppMetrics;
 
     fn params(host: &str, uri: &str) -> Params {
         let pairs = [("REQUEST_METHOD", "GET"), ("HTTP_HOST", host), ("REQUEST_URI", uri)];
@@ -186,10 +187,11 @@ mod tests {
                 ..GatewayApp::default()
             })
             .collect();
+        let metrics = || std::sync::Arc::new(AppMetrics::new("app"));
         let made: Vec<_> = configs
             .iter()
             .enumerate()
-            .map(|(at, config)| App::new(AppId(at), config, 10, reports.clone()))
+            .map(|(at, config)| App::new(AppId(at), config, 10, reports.clone(), metrics()))
             .collect();
         let routes = Routes::new(made.iter().cloned().zip(&configs));
         for (host, uri, expected) in cases {

@@ -167,7 +167,9 @@ impl Seat {
         exchange.put(Place::Seated(Rc::clone(self)));
         let mut staged = self.staged.borrow_mut();
         if staged.is_empty() {
-            self.since.set(Some(park::now()));
+            let now = park::now();
+            self.since.set(Some(now));
+            exchange.begin(now);
         }
         staged.push_back(exchange);
         self.load.set(self.load.get() + 1);
@@ -211,7 +213,11 @@ impl Seat {
         staged.pop_front();
         self.blocked.set(false);
         self.load.set(self.load.get().saturating_sub(1));
-        self.since.set((!staged.is_empty()).then(park::now));
+        self.since.set(staged.front().map(|next| {
+            let now = park::now();
+            next.begin(now);
+            now
+        }));
     }
 
     /// The client of this request has gone. If the app runs it, it shall know; if

@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::access::AccessLog;
 use super::stopping::Stopping;
 use crate::config::{Limits, Timeouts};
+use crate::observe::metrics::Metrics;
 
 /// What a connection shares with all others.
 #[derive(Debug)]
@@ -16,4 +18,5 @@ pub(super) struct Shared {
     pub(super) buffers: RefCell<Vec<Vec<u8>>>,
     pub(super) stopping: Stopping,
     pub(super) access: Option<Rc<AccessLog>>,
+    pub(super) metrics: Arc<Metrics>,
 }

@@ -5,5 +5,6 @@ pub mod collector;
 pub mod lines;
 pub mod log;
 pub mod logs;
+pub mod metrics;
 pub mod sink;
 pub mod snapshot;

@@ -25,6 +25,7 @@ mod limits;
 mod listeners;
 mod log_files;
 mod logs;
+mod metrics;
 mod multiplexing;
 mod orders;
 mod output;

@@ -28,7 +28,8 @@ pub(super) fn serve(config: &ServeConfig, cgi: bool) -> anyhow::Result<Infallibl
     }
     let python = interpreter::choose(app.python.as_deref())?;
     let library = spawn::library(SOLO)?;
-    let listeners = config.listeners.iter().map(|listen| ListenerConfig {
+    let own = config.listeners.iter().filter(|listen| listen.protocol != Protocol::Status);
+    let listeners = own.map(|listen| ListenerConfig {
         // Inside, the one request of CGI is a FastCGI connection.
         protocol: if cgi { Protocol::Fastcgi } else { listen.protocol },
         address: listen.address.to_string(),

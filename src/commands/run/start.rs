@@ -31,7 +31,10 @@ impl Start {
         }
         let several = match serve.solo {
             true => serve.workers.is_some_and(|workers| workers > 1),
-            false => serve.workers.is_some() || serve.threads.is_some() || serve.preload,
+            false => {
+                let workers = serve.workers.is_some() || serve.threads.is_some();
+                workers || serve.preload || serve.status.is_some()
+            }
         };
         match Self::here() {
             Some(Self::Alone) if several => Ok(Self::Supervised),

@@ -19,10 +19,20 @@ impl Check<'_> {
         written: &Given<Texts>,
         address: &Address,
     ) -> Result<Vec<Allow>, ConfigError> {
+        self.rules("allow", written, address)
+    }
+
+    /// The same under another key.
+    pub(super) fn rules(
+        &self,
+        key: &str,
+        written: &Given<Texts>,
+        address: &Address,
+    ) -> Result<Vec<Allow>, ConfigError> {
         let Some(written) = written else { return Ok(Vec::new()) };
         let from_file = matches!(self.source, Source::File { .. });
         let rule = |text: &String| {
-            let wrong = |mistake| self.at("allow", written, mistake);
+            let wrong = |mistake| self.at(key, written, mistake);
             let rule = text
                 .parse()
                 .map_err(|error| wrong(Mistake::Allow { text: text.clone(), error }))?;
@@ -33,7 +43,7 @@ impl Check<'_> {
             Ok(rule)
         };
         match written.get_ref().0.as_slice() {
-            [] => Err(self.at("allow", written, Mistake::Empty("name somebody, or remove it"))),
+            [] => Err(self.at(key, written, Mistake::Empty("name somebody, or remove it"))),
             texts => texts.iter().map(rule).collect(),
         }
     }
@@ -51,7 +61,7 @@ impl Check<'_> {
 
 /// Whether the peers at this address can fit the rule. What was inherited may be
 /// anything.
-const fn concerns(rule: &Allow, address: &Address) -> bool {
+pub(super) const fn concerns(rule: &Allow, address: &Address) -> bool {
     match address {
         Address::Tcp { .. } => rule.is_network(),
         Address::Unix(_) => !rule.is_network(),

@@ -139,7 +139,11 @@ impl Check<'_> {
         }
     }
 
-    fn address(&self, key: &str, text: &Spanned<String>) -> Result<Address, ConfigError> {
+    pub(super) fn address(
+        &self,
+        key: &str,
+        text: &Spanned<String>,
+    ) -> Result<Address, ConfigError> {
         text.get_ref().parse().map_err(|error| {
             self.at(key, text, Mistake::Address { text: text.get_ref().clone(), error })
         })

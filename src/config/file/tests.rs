@@ -51,6 +51,8 @@ const EVERYTHING: &str = r#"
             keep-timeout = 3
             control = "run/control.sock"
             control-group = "0"
+            status = "unix:run/status.sock"
+            status-allow = "uid:0"
             log = "flupd.log"
             log-level = "warn"
             capture-output = false
@@ -123,9 +125,11 @@ fn every_key_is_read() {
     // In the order of their names.
     let (blog, shop) = (&config.apps[&AppId(0)], &config.apps[&AppId(1)]);
     assert_eq!(config.apps.len(), 2);
-    let [unix, tcp] = &*config.listeners else { panic!("{:?}", config.listeners) };
+    let [unix, tcp, status] = &*config.listeners else { panic!("{:?}", config.listeners) };
     assert_eq!(unix.address.to_string(), format!("unix:{}/run/app.sock", here.display()));
     assert_eq!((unix.protocol, unix.socket.mode), (Protocol::Fastcgi, 0o600));
+    assert_eq!(status.address.to_string(), format!("unix:{}/run/status.sock", here.display()));
+    assert_eq!((status.protocol, status.allow.len()), (Protocol::Status, 1));
     assert_eq!(unix.socket.owner.as_deref(), Some("root"));
     assert_eq!(unix.socket.group.as_deref(), Some("0"));
     assert_eq!(unix.roles, [Role::Responder, Role::Authorizer]);
@@ -251,6 +255,11 @@ fn every_mistake_says_where_it_stands() {
         (shop("rlimit-core = \"no\""), "flupd.toml:3:15: rlimit-core: write a number of bytes, or one with K, M or G: 256K; or unlimited"),
         (shop("no-new-privs = 1"), "flupd.toml:3:16: no-new-privs: invalid type: integer `1`, expected a boolean"),
         // Listeners.
+        (format!("status = \"0.0.0.0:9100\"\n{SHOP}"), "flupd.toml:1:10: status 0.0.0.0:9100 can be reached from elsewhere; listen on a loopback address such as 127.0.0.1, or say in status-allow (--status-allow) who may ask"),
+        (format!("status = \"fd:3\"\n{SHOP}"), "flupd.toml:1:10: status has an address of its own, unix:/path or HOST:PORT"),
+        (format!("status-allow = \"127.0.0.1\"\n{SHOP}"), "flupd.toml:1:16: status-allow is of no use without status"),
+        (format!("status = \"127.0.0.1:9100\"\nstatus-allow = \"uid:0\"\n{SHOP}"), "flupd.toml:2:16: status-allow uid:0 is about the other kind of address; networks are for TCP, uid: and gid: for unix sockets"),
+        (format!("status = \"127.0.0.1:9100\"\n{SHOP}solo = true\n"), "flupd.toml:1:10: status is not for solo mode: each of its workers counts for itself"),
         (listen("fastcgi = \"9000\""), "flupd.toml:2:11: fastcgi \"9000\": not an address; write unix:/path, HOST:PORT, [V6]:PORT, fd:N or systemd"),
         (too_long, "flupd.toml:2:8: scgi \"LONG\": a unix socket's path has at most 107 bytes, this one has 108; use a shorter one"),
         (listen("mode = 0o600"), "flupd.toml:1:1: a listener has either fastcgi = ADDR or scgi = ADDR; write one section for each address"),

@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flupd_channel::gateway::Memory;
@@ -29,6 +30,7 @@ use super::seldom::Seldom;
 use crate::config::{AppLimits, GroupId, PerWorker};
 use crate::control::FromGateway;
 use crate::observe::access::Seated;
+use crate::observe::metrics::{AppMetrics, Ending, Stand};
 
 /// How long a worker whose ports are closed may take to end its process.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -60,6 +62,9 @@ pub(in crate::gateway) struct Pool {
     successor: RefCell<Option<Rc<Self>>>,
     /// Nobody will work here any more.
     deserted: Cell<bool>,
+    pub(in crate::gateway) metrics: Arc<AppMetrics>,
+    /// What it has told of itself there.
+    stand: Cell<Stand>,
 }
 
 /// ```text
@@ -100,6 +105,7 @@ impl Pool {
         name: Option<String>,
         limits: AppLimits,
         supervisor: UnboundedSender<FromGateway>,
+        metrics: Arc<AppMetrics>,
     ) -> Rc<Self> {
         Rc::new(Self {
             id,
@@ -118,6 +124,8 @@ impl Pool {
             supervisor,
             successor: RefCell::default(),
             deserted: Cell::new(false),
+            metrics,
+            stand: Cell::default(),
         })
     }
 
@@ -168,6 +176,7 @@ impl Pool {
             served: 0,
         };
         self.workers.borrow_mut().insert(worker, entry);
+        self.metrics.worker_started(worker, pid);
     }
 
     /// What the log calls the app, where there can be several.
@@ -233,6 +242,7 @@ impl Pool {
     pub(in crate::gateway) fn is_over(&self) -> bool {
         let over = self.workers.borrow().is_empty();
         if over {
+            self.tell();
             self.deserted.set(true);
             self.pulse.notify_one();
             self.relimited.notify_one();
@@ -258,6 +268,7 @@ impl Pool {
     pub(in crate::gateway) fn worker_exited(&self, worker: u64, cause: &str, expected: bool) {
         self.worker_lost(worker, cause);
         let Some(entry) = self.workers.borrow_mut().remove(&worker) else { return };
+        self.metrics.worker_ended(worker, cause, expected);
         if !self.workers.borrow().values().any(|entry| entry.ready) {
             self.health.set(if entry.ready { Health::Starting } else { Health::Failing });
         }
@@ -348,6 +359,7 @@ impl Pool {
             entry.lost.push(format!("{} ({verdict})", exchange.describe()));
         }
         if repeat {
+            self.metrics.repeated.add(1);
             exchange.attempts.set(1);
             exchange.wait_from_now();
             exchange.put(Place::Waiting);
@@ -375,6 +387,7 @@ impl Pool {
     /// The connection of this request has gone, or it was aborted.
     pub(in crate::gateway) fn cancel(&self, exchange: &Rc<Exchange>) {
         exchange.cancel();
+        exchange.settle(Ending::Cancelled);
         self.queue.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, exchange));
         if let Place::Seated(seat) = exchange.place() {
             seat.cancel(exchange);

@@ -12,6 +12,7 @@ use crate::gateway::exchange::{Exchange, Pumped};
 use crate::gateway::park;
 use crate::gateway::seat::Seat;
 use crate::gateway::solo;
+use crate::observe::metrics::Stand;
 
 /// After so many changes the wake-ups go out although the gateway is busy.
 const BATCH: u32 = 32;
@@ -75,6 +76,7 @@ impl Pool {
             park::forget_time();
             self.wake();
             self.scan();
+            self.tell();
         }
     }
 
@@ -90,11 +92,35 @@ impl Pool {
             self.scan();
         }
         self.wake();
+        self.tell();
         // What is staged on this very thread is run before the sleep.
         let behind = !solo::is_here();
         let waits = |seat: &Rc<Seat>| behind && seat.depth() > 1 || seat.blocked.get();
         if self.workers.borrow().values().any(|w| w.seats.iter().any(waits)) {
             self.pulse.notify_one();
+        }
+    }
+
+    /// Tells the metrics how things stand, if somebody may look.
+    pub(super) fn tell(&self) {
+        if !self.metrics.is_watched() {
+            return;
+        }
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let mut now = Stand { queued: count(self.queue.borrow().len()), ..Stand::default() };
+        for worker in self.workers.borrow().values() {
+            let open = count(worker.seats.iter().filter(|seat| seat.open.get()).count());
+            now.busy += count(worker.seats.iter().filter(|seat| seat.depth() > 0).count());
+            now.threads += open;
+            match (worker.ready, open) {
+                (false, _) => now.starting += 1,
+                (true, 0) => now.leaving += 1,
+                (true, _) => now.ready += 1,
+            }
+        }
+        let before = self.stand.replace(now);
+        if before != now {
+            self.metrics.stands(before, now);
         }
     }
 

@@ -1,0 +1,114 @@
+//! What the gateway counts, for the [status listener](crate::gateway).
+//!
+//! One thread writes, the gateway's; any may read at any time, without a lock
+//! that the writer would wait for. So what is read at one moment may differ by the
+//! request that is being counted.
+
+mod app;
+mod histogram;
+mod text;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use self::app::{AppMetrics, Ending, Stand};
+pub use self::histogram::Histogram;
+use crate::config::AppId;
+
+/// A number that one thread changes.
+#[derive(Debug, Default)]
+pub struct Cell(AtomicU64);
+
+impl Cell {
+    /// The number.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    /// Puts another in its place.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// Adds to it. As there is one writer, no locked instruction is needed.
+    pub fn add(&self, more: u64) {
+        self.set(self.get().wrapping_add(more));
+    }
+}
+
+/// All of one gateway.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Connections of web servers that are open.
+    pub connections: Cell,
+    /// Connections that were accepted.
+    pub accepted: Cell,
+    /// Requests that were refused before they reached an app, by the class of their
+    /// status: all of them 4xx or 5xx.
+    pub rejected: [Cell; 2],
+    apps: Mutex<BTreeMap<AppId, Arc<AppMetrics>>>,
+    watched: AtomicBool,
+    stopping: AtomicBool,
+}
+
+impl Metrics {
+    /// Those of an app, which begin at zero when it is new; it is not configured yet. `name` is what the log
+    /// calls it, where there can be several.
+    pub fn app(&self, id: AppId, name: Option<&str>) -> Arc<AppMetrics> {
+        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        let app = apps.entry(id).or_insert_with(|| {
+            let app = AppMetrics::new(name.unwrap_or("app"));
+            app.set_watched(self.watched.load(Relaxed));
+            Arc::new(app)
+        });
+        Arc::clone(app)
+    }
+
+    /// The app is not there any more.
+    pub fn forget(&self, id: AppId) {
+        self.apps.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// All apps.
+    #[must_use]
+    pub fn apps(&self) -> Vec<Arc<AppMetrics>> {
+        let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.values().map(Arc::clone).collect()
+    }
+
+    /// Somebody may look from now on, or nobody.
+    pub fn set_watched(&self, watched: bool) {
+        self.watched.store(watched, Relaxed);
+        self.apps().iter().for_each(|app| app.set_watched(watched));
+    }
+
+    /// The gateway takes no more connections.
+    pub fn set_stopping(&self) {
+        self.stopping.store(true, Relaxed);
+    }
+
+    /// A connection has come.
+    pub fn opened(&self) {
+        self.accepted.add(1);
+        self.connections.add(1);
+    }
+
+    /// It has gone.
+    pub fn closed(&self) {
+        self.connections.set(self.connections.get().saturating_sub(1));
+    }
+
+    /// Why a load balancer should send its requests elsewhere; `None` if they will
+    /// be answered here.
+    #[must_use]
+    pub fn unready(&self) -> Option<String> {
+        if self.stopping.load(Relaxed) {
+            return Some("flupd is stopping".to_owned());
+        }
+        let apps = self.apps();
+        let waits = apps.iter().find(|app| !app.is_retired() && app.ready.get() == 0)?;
+        Some(format!("{} has no worker that is ready", waits.name))
+    }
+}
