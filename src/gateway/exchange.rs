@@ -73,6 +73,8 @@ pub(super) struct Exchange {
     pub(super) attempts: Cell<u8>,
     place: RefCell<Place>,
     started: Cell<bool>,
+    /// The answer's, once its head is there; else 0.
+    status: Cell<u16>,
     cancelled: Cell<bool>,
     /// Error text that came before the head: some web servers take none there.
     early: RefCell<Vec<u8>>,
@@ -87,8 +89,6 @@ pub(super) struct Exchange {
     arrived: Instant,
     /// When its turn came at an app thread, the last if it had several.
     begun: Cell<Option<Instant>>,
-    /// The first digit of the status that the app gave; 0 for none.
-    class: Cell<u8>,
     /// Whether the metrics know its end.
     settled: Cell<bool>,
 }
@@ -126,6 +126,7 @@ impl Exchange {
             attempts: Cell::new(0),
             place: RefCell::new(place),
             started: Cell::new(false),
+            status: Cell::new(0),
             cancelled: Cell::new(false),
             early: RefCell::default(),
             connection,
@@ -134,7 +135,6 @@ impl Exchange {
             tally: None,
             arrived: park::now(),
             begun: Cell::new(None),
-            class: Cell::new(0),
             settled: Cell::new(false),
         }
     }
@@ -190,11 +190,10 @@ impl Exchange {
         self.connection.notify();
     }
 
-    /// The connection has taken a part of the head, in which the status has this
-    /// first digit.
-    pub(super) fn start(&self, class: u8) {
+    /// The connection has taken a part of the head, which has this status.
+    pub(super) fn start(&self, status: u16) {
         self.started.set(true);
-        self.class.set(class);
+        self.status.set(status);
     }
 
     /// Its turn has come at an app thread.
@@ -204,7 +203,7 @@ impl Exchange {
 
     /// The end of an answer that the app has given.
     pub(super) const fn answered(&self) -> Ending {
-        Ending::Answered(self.class.get())
+        Ending::Answered((self.status.get() / 100) as u8)
     }
 
     /// Tells the metrics how it has ended, once. `false` if no app had it.
@@ -217,6 +216,11 @@ impl Exchange {
             pool.metrics.ended(ending, since(self.arrived), waited);
         }
         true
+    }
+
+    /// The status of the app's answer; 0 if there is none yet.
+    pub(super) const fn status(&self) -> u16 {
+        self.status.get()
     }
 
     /// Whether the client may have seen a part of the answer.

@@ -191,7 +191,9 @@ impl Line {
             match replies.look() {
                 Ok(None) => break None,
                 Ok(Some(Reply::Head { text, last })) => {
-                    exchange.start(class(text));
+                    if !exchange.started() {
+                        exchange.start(status(text));
+                    }
                     if let Some(tally) = tally {
                         tally.head(text);
                     }
@@ -280,12 +282,13 @@ impl Line {
     }
 }
 
-/// The first digit of the status in a head, which begins with `Status: `; 0 if
-/// there is none.
-fn class(head: Payload<'_>) -> u8 {
+/// The status in a head, which begins with `Status: `; 0 if there is none.
+fn status(head: Payload<'_>) -> u16 {
     let (_, status) = head.split_at(b"Status: ".len());
     match status.0[0].first() {
-        Some([digit @ b'1'..=b'5']) => digit - b'0',
+        Some(digits @ [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9']) => {
+            digits.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'))
+        }
         _ => 0,
     }
 }

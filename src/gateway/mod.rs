@@ -24,6 +24,7 @@ mod open;
 mod outgoing;
 mod park;
 mod pool;
+mod recorder;
 mod refusal;
 mod request;
 mod routes;

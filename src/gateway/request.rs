@@ -38,12 +38,12 @@ impl Request {
 
     /// `REQUEST_METHOD`, for the log.
     pub(super) fn method(&self) -> String {
-        text(self.params.get(b"REQUEST_METHOD"))
+        text(Some(self.method_bytes()))
     }
 
     /// `REQUEST_URI`, for the log.
     pub(super) fn uri(&self) -> String {
-        text(self.params.get(b"REQUEST_URI").or_else(|| self.params.get(b"PATH_INFO")))
+        text(Some(self.uri_bytes()))
     }
 
     /// Whether it can wait in a slot behind others.
@@ -55,6 +55,17 @@ impl Request {
     pub(super) fn id(&self) -> Option<String> {
         let id = request_id(&self.params)?;
         Some(text(Some(id.get(..MAX_ID).unwrap_or(id))))
+    }
+
+    /// `REQUEST_METHOD` as it came; nothing if it did not.
+    pub(super) fn method_bytes(&self) -> &[u8] {
+        self.params.get(b"REQUEST_METHOD").unwrap_or_default()
+    }
+
+    /// `REQUEST_URI` as it came, or `PATH_INFO`.
+    pub(super) fn uri_bytes(&self) -> &[u8] {
+        let uri = self.params.get(b"REQUEST_URI").or_else(|| self.params.get(b"PATH_INFO"));
+        uri.unwrap_or_default()
     }
 
     /// Whether doing it twice is the same as doing it once and changes nothing

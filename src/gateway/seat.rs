@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::exchange::{Exchange, Place};
 use super::park;
+use super::recorder::Recorder;
 use super::request::Request;
 
 /// An app thread.
@@ -29,6 +30,8 @@ pub(super) struct Seat {
     /// How long the request in front has run, as far as the limits care; with its
     /// number.
     step: Cell<(u32, Step)>,
+    /// The last requests of its worker.
+    recorder: Rc<RefCell<Recorder>>,
     /// What the log calls its app, where there can be several.
     app: Option<Rc<str>>,
     port: RefCell<Port>,
@@ -58,20 +61,22 @@ pub(super) enum Step {
 }
 
 impl Seat {
-    /// A seat that takes no requests yet. The seats of a worker share `load` and
-    /// `probe`.
+    /// A seat that takes no requests yet. The seats of a worker share `load`,
+    /// `probe` and `recorder`.
     pub(super) fn new(
         (worker, thread): (u64, usize),
         app: Option<Rc<str>>,
         port: Port,
         load: Rc<Cell<usize>>,
         probe: Option<Rc<Probe>>,
+        recorder: Rc<RefCell<Recorder>>,
     ) -> Rc<Self> {
         Rc::new(Self {
             worker,
             thread,
             probe,
             step: Cell::new((0, Step::Quiet)),
+            recorder,
             app,
             port: RefCell::new(port),
             staged: RefCell::default(),
@@ -210,7 +215,9 @@ impl Seat {
             return;
         }
         let mut staged = self.staged.borrow_mut();
-        staged.pop_front();
+        if let (Some(front), Some(since)) = (staged.pop_front(), self.since.get()) {
+            self.recorder.borrow_mut().add(&front, since, park::now());
+        }
         self.blocked.set(false);
         self.load.set(self.load.get().saturating_sub(1));
         self.since.set(staged.front().map(|next| {

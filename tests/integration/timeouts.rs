@@ -224,3 +224,29 @@ fn queue_timeout() {
     assert_eq!(status(&held.answer()), 200, "what runs is not waiting");
     assert_eq!(status(&get(&flupd, "/pid")), 200);
 }
+
+/// What a worker was doing, and had done, is known after any death.
+#[test]
+fn flight_recorder() {
+    for (mode, signal) in [(MODES[0], "SIGKILL"), (MODES[1], "SIGKILL"), (MODES[0], "SIGSEGV")] {
+        let flupd = serve("2", mode).on_fastcgi();
+        let pid: i32 = pid(&flupd).parse().unwrap();
+        assert_eq!(status(&get(&flupd, "/pid?second")), 200);
+        let held = Held::start(&flupd);
+        if signal == "SIGSEGV" {
+            get(&flupd, "/segfault");
+        } else {
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            rustix::process::kill_process(pid, Signal::KILL).unwrap();
+        }
+        flupd.wait_for_log("worker died");
+        let log = flupd.log();
+        let died = log.lines().find(|line| line.contains("worker died")).unwrap();
+        for part in
+            [signal, "GET /hold?", "(in the app, ", "GET /pid: 200 in ", "; GET /pid?second: 200"]
+        {
+            assert!(died.contains(part), "{part}: {died}");
+        }
+        drop(held);
+    }
+}

@@ -23,9 +23,9 @@ use crate::gateway::refusal::Refusal;
 use crate::gateway::seat::{Seat, Step};
 use flupd_channel::Phase;
 
-/// How long a thread may take to say where it is. One that runs on a machine that
-/// is not overloaded takes less than a millisecond.
-const ANSWER: Duration = Duration::from_millis(100);
+/// How long a thread may take to say where it is. It takes less than a millisecond,
+/// but on a machine that is overloaded.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// How soon something is looked at again that can't be foreseen.
 const SOON: Duration = Duration::from_millis(50);

@@ -18,12 +18,14 @@ use std::time::Duration;
 
 use flupd_channel::gateway::Memory;
 use flupd_channel::probe::Probe;
-use flupd_channel::{ChannelError, Outcome};
+use flupd_channel::{ChannelError, Outcome, Phase};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::exchange::{Exchange, Place};
+use super::recorder::Recorder;
 use super::refusal::Refusal;
 use super::seat::Seat;
 use super::seldom::Seldom;
@@ -89,6 +91,8 @@ struct Worker {
     seats: Vec<Rc<Seat>>,
     /// The requests that died with it.
     lost: Vec<String>,
+    /// Those that it has answered before.
+    recorder: Rc<RefCell<Recorder>>,
     /// A request in it does not end: it is to be replaced.
     worn: bool,
     /// Nothing that it does will end: it is about to be killed.
@@ -142,6 +146,7 @@ impl Pool {
             Err(error) => return self.worker_broken(worker, &error.into()),
         };
         let probe = probe.map(Rc::new);
+        let recorder = Rc::default();
         let load = Rc::new(Cell::new(0));
         let mut seats = Vec::new();
         for (thread, port) in ports.into_iter().enumerate() {
@@ -152,6 +157,7 @@ impl Pool {
                 port,
                 Rc::clone(&load),
                 probe.clone(),
+                Rc::clone(&recorder),
             );
             seats.push(Rc::clone(&seat));
             tokio::task::spawn_local(async move {
@@ -171,6 +177,7 @@ impl Pool {
             memory,
             seats,
             lost: Vec::new(),
+            recorder,
             worn: false,
             spent: false,
             served: 0,
@@ -272,11 +279,12 @@ impl Pool {
         if !self.workers.borrow().values().any(|entry| entry.ready) {
             self.health.set(if entry.ready { Health::Starting } else { Health::Failing });
         }
-        let (pid, requests) = (entry.pid, entry.lost.join(", "));
+        let (app, pid, requests) = (self.name.as_deref(), entry.pid, entry.lost.join(", "));
         if expected && requests.is_empty() {
-            info!(app = self.name.as_deref(), worker, pid, cause, "worker left");
+            info!(app, worker, pid, cause, "worker left");
         } else {
-            error!(app = self.name.as_deref(), worker, pid, cause, requests, "worker died");
+            let before = entry.recorder.borrow().told(Instant::now());
+            error!(app, worker, pid, cause, requests, before, "worker died");
         }
         if self.health.get() == Health::Failing {
             self.app_unavailable();
@@ -332,6 +340,7 @@ impl Pool {
             return front.news();
         }
         let untouched = seat.is_untouched();
+        let (phase, ran) = (seat.phase(), seat.running_for());
         for (at, exchange) in seat.abandon().into_iter().enumerate().rev() {
             if exchange.is_cancelled() {
                 continue;
@@ -340,14 +349,20 @@ impl Pool {
                 exchange.put(Place::Waiting);
                 self.queue.borrow_mut().push_front(exchange);
             } else {
-                self.request_lost(seat, exchange, why);
+                self.request_lost(seat, exchange, Some((phase, ran)), why);
             }
         }
     }
 
     /// A worker has not answered this request that it had begun: it is given to
     /// another once if that can do no harm, else refused.
-    fn request_lost(&self, seat: &Seat, exchange: Rc<Exchange>, why: &str) {
+    fn request_lost(
+        &self,
+        seat: &Seat,
+        exchange: Rc<Exchange>,
+        was: Option<(Phase, Duration)>,
+        why: &str,
+    ) {
         let repeat =
             !exchange.started() && exchange.is_repeatable() && exchange.attempts.get() == 0;
         let verdict = match (exchange.started(), repeat) {
@@ -356,7 +371,9 @@ impl Pool {
             (false, false) => "answered 502",
         };
         if let Some(entry) = self.workers.borrow_mut().get_mut(&seat.worker) {
-            entry.lost.push(format!("{} ({verdict})", exchange.describe()));
+            let was = was.map(|(phase, ran)| format!("{phase}, {} ms, ", ran.as_millis()));
+            let was = was.unwrap_or_default();
+            entry.lost.push(format!("{} ({was}{verdict})", exchange.describe()));
         }
         if repeat {
             self.metrics.repeated.add(1);
@@ -407,7 +424,7 @@ impl Pool {
     ) -> bool {
         let leaves = end == Outcome::Exit;
         if leaves {
-            self.request_lost(seat, Rc::clone(exchange), "the app called sys.exit");
+            self.request_lost(seat, Rc::clone(exchange), None, "the app called sys.exit");
             self.drain(seat.worker);
         } else {
             exchange.put(Place::Over);
