@@ -181,7 +181,8 @@ from flup.server.fcgi_base import FCGI_AUTHORIZER, FCGI_FILTER
 class Body(list):
     pass
 def app(environ, start_response):
-    start_response("200 OK", [])
+    # An authorizer's 200 would go out without its body.
+    start_response("403 Forbidden", [])
     data = environ.get("flupd.data")
     return [repr((environ["flupd.role"], data and data.read()))]
 """

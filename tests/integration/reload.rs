@@ -101,7 +101,7 @@ fn under_load(front: Front, reloads: usize, options: &[&str]) -> usize {
             deploy(&site.flupd, &format!("'{reload}'"));
             wait::until("a reload is done", || count(&site.flupd, " reloaded") == reload);
         }
-        assert_eq!(version(site), reloads.to_string());
+        wait::until("the last version answers", || version(site) == reloads.to_string());
     });
     answers.load(Ordering::Relaxed)
 }
@@ -170,14 +170,15 @@ fn configuration_is_read_again() {
     assert!(Answer::read(&mut kept, 1).unwrap().end.is_some());
 
     reload(&format!("{first}{second}{shop}{blog}"), 1);
-    assert_eq!(status("app.sock", "/blog/hello"), Some(200));
+    // The gateway follows a moment after the log.
+    wait::until("the blog answers", || status("app.sock", "/blog/hello") == Some(200));
     assert_eq!(status("second.sock", "/shop/hello"), Some(200));
     kept.write_all(&fcgi::request(1, 1, "GET", "/blog/hello", b"")).unwrap();
     assert!(!Answer::read(&mut kept, 1).unwrap().body().contains("404"));
 
     reload(&format!("{second}{blog}"), 2);
+    wait::until("the shop has gone", || status("second.sock", "/shop/hello") == Some(404));
     assert_eq!(status("second.sock", "/blog/hello"), Some(200));
-    assert_eq!(status("second.sock", "/shop/hello"), Some(404));
     wait::until("the first listener has gone", || status("app.sock", "/").is_none());
     assert!(!flupd.socket().exists());
 
