@@ -291,7 +291,10 @@ impl Supervisor<'_> {
     fn forget(&mut self, event: &Event) {
         match event {
             Event::WorkerExited { worker, .. } => drop(self.workers.remove(worker)),
-            Event::GatewayExited { .. } => self.gateway = None,
+            Event::GatewayExited { .. } => {
+                self.gateway = None;
+                self.waiting.nobody_tells();
+            }
             Event::ZygoteExited { group, .. } => {
                 if let Some(program) = self.programs.get_mut(group) {
                     program.zygote = None;

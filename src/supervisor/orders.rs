@@ -1,6 +1,6 @@
 //! What an administrator orders, and when to say what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::oneshot;
 
@@ -33,7 +33,7 @@ pub(super) enum Scope {
     /// The whole configuration.
     All,
     /// These apps; the rest stays as it is.
-    Apps(Vec<AppId>),
+    Apps(BTreeSet<AppId>),
 }
 
 impl Waiting {
@@ -44,7 +44,7 @@ impl Waiting {
 
     /// The reload begins for which the next ones wait: what it is about.
     pub(super) fn reload_begins(&mut self) -> Scope {
-        let mut apps = Vec::new();
+        let mut apps = BTreeSet::new();
         let mut all = self.next.is_empty();
         for (scope, waits) in self.next.drain(..) {
             match scope {
@@ -56,8 +56,7 @@ impl Waiting {
         if all { Scope::All } else { Scope::Apps(apps) }
     }
 
-    /// It has ended; so have those that will not begin any more, if it failed
-    /// because of that.
+    /// The one that went on has ended.
     pub(super) fn reload_ended(&mut self, outcome: &Outcome) {
         for waits in self.reload.drain(..) {
             // Who has gone does not wait.
@@ -78,6 +77,13 @@ impl Waiting {
     pub(super) fn told(&mut self, question: u64, snapshot: Box<Snapshot>) {
         if let Some(waits) = self.questions.remove(&question) {
             let _ = waits.send(Outcome::Status(snapshot));
+        }
+    }
+
+    /// The gateway that was asked has gone.
+    pub(super) fn nobody_tells(&mut self) {
+        for waits in std::mem::take(&mut self.questions).into_values() {
+            let _ = waits.send(Outcome::Failed("the gateway has ended; ask again".to_owned()));
         }
     }
 
@@ -132,12 +138,42 @@ impl Supervisor<'_> {
         let Some(name) = app else { return Ok(Scope::All) };
         let found = self.config.apps().find(|(_, app)| app.name.as_deref() == Some(&name));
         if let Some((id, _)) = found {
-            return Ok(Scope::Apps(vec![id]));
+            return Ok(Scope::Apps(BTreeSet::from([id])));
         }
         let all: Vec<_> = self.config.apps().filter_map(|(_, app)| app.name.as_deref()).collect();
         Err(match &*all {
             [] => "this flupd has one app, without a name; leave the name out".to_owned(),
             all => format!("there is no app {name:?}; there are: {}", all.join(", ")),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It was an error once: the second one found nothing to take.
+    #[test]
+    fn who_wants_the_same_app_reloaded_gets_one_reload() {
+        let mut waiting = Waiting::default();
+        let shop = || Scope::Apps(BTreeSet::from([AppId(1)]));
+        let (first, mut done) = oneshot::channel();
+        waiting.next.push((shop(), Some(first)));
+        waiting.next.push((shop(), None));
+        assert_eq!(waiting.reload_begins(), shop());
+        waiting.reload_ended(&Outcome::Done);
+        assert_eq!(done.try_recv(), Ok(Outcome::Done));
+        waiting.next.push((shop(), None));
+        waiting.reload_wanted();
+        assert_eq!(waiting.reload_begins(), Scope::All);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_gateway_that_has_gone() {
+        let mut waiting = Waiting::default();
+        let (asks, mut told) = oneshot::channel();
+        assert_eq!(waiting.asks(asks), 1);
+        waiting.nobody_tells();
+        assert!(matches!(told.try_recv(), Ok(Outcome::Failed(_))));
     }
 }

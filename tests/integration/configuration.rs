@@ -67,7 +67,7 @@ fn each_app_has_what_is_below_its_prefix() {
         "[[listen]]\nfastcgi = \"unix:app.sock\"\n\
          [apps.site]\napp = {echo:?}\nworkers = 1\n\
          [apps.shop]\napp = {echo:?}\nworkers = 1\nprefix = \"/shop\"\nenv = {{ A = \"b\" }}\n\
-         [apps.admin]\napp = {echo:?}\nworkers = 1\nprefix = [\"/shop/admin\", \"/root\"]\n\
+         [apps.admin]\napp = {echo:?}\nworkers = 1\nprefix = [\"/shop/admin\", \"/top\"]\n\
          [apps.named]\napp = {echo:?}\nworkers = 1\nprefix = \"/named\"\nscript-name = \"/\"\n"
     ))
     .on_its_socket();
@@ -78,8 +78,8 @@ fn each_app_has_what_is_below_its_prefix() {
         ("/shop", "/shop", ""),
         ("/shop/x%20y?q", "/shop", "/x y"),
         ("/shop/admin/", "/shop/admin", "/"),
-        ("/root/x", "/root", "/x"),
-        ("/shop/../root/x", "/root", "/x"),
+        ("/top/x", "/top", "/x"),
+        ("/shop/../top/x", "/top", "/x"),
         ("/named/x", "", "/named/x"),
     ];
     for (target, script_name, path_info) in table {
