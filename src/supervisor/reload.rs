@@ -12,7 +12,7 @@ use super::decide::ReloadPlan;
 use super::listeners::Listeners;
 use super::orders::Scope;
 use super::program::Program;
-use super::{plan, programs};
+use super::start::{plan, programs};
 use crate::config::{AppId, GatewayApp, GroupId, ServeConfig};
 
 /// How long the workers of a new generation may take to be ready.

@@ -1,0 +1,122 @@
+//! Carries out what was decided.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use flupd_channel::packet;
+
+use super::Supervisor;
+use super::cause::Cause;
+use super::decide::{Action, Event};
+use super::processes::GatewayProcess;
+use super::worker::Worker;
+use crate::admin::Outcome;
+use crate::config::AppId;
+use crate::control::ToGateway;
+
+impl Supervisor<'_> {
+    /// Decides over one event and what follows from it at once. Returns the
+    /// exit status at the end.
+    pub(super) fn handle(&mut self, event: Event) -> Option<u8> {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            self.forget(&event);
+            for action in self.state.decide(event, Instant::now()) {
+                match action {
+                    Action::Exit(status) => return Some(status),
+                    action => events.extend(self.carry_out(action)),
+                }
+            }
+        }
+        None
+    }
+
+    /// Does one thing. What can't be started is told as one that has ended.
+    fn carry_out(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::SpawnGateway => {
+                return self.start_gateway().err().map(|error| Event::GatewayExited {
+                    cause: Cause::Lost(format!("it can't be started: {error}")),
+                });
+            }
+            Action::SpawnWorker(group, worker) => {
+                return self.start_worker(group, worker).err().map(|error| Event::WorkerExited {
+                    worker,
+                    cause: Cause::Lost(format!("it can't be started: {error}")),
+                });
+            }
+            Action::SpawnZygote(group) => {
+                return self.start_zygote(group).err().map(|error| Event::ZygoteExited {
+                    group,
+                    cause: Cause::Lost(format!("it can't be started: {error}")),
+                });
+            }
+            Action::KillGateway => drop(self.gateway.as_ref().map(GatewayProcess::kill)),
+            Action::KillZygote(group) => {
+                let zygote = self.programs.get(&group).and_then(|program| program.zygote.as_ref());
+                if let Some(zygote) = zygote {
+                    zygote.kill();
+                }
+            }
+            Action::KillWorker(worker) => drop(self.workers.get_mut(&worker).map(Worker::kill)),
+            Action::StopWorker(worker) => {
+                if let Some(Worker::Solo(_, socket)) = self.workers.get(&worker) {
+                    // One that has gone has stopped.
+                    let _ = packet::send(socket, b"stop", &[]);
+                }
+            }
+            Action::Tell(message) => {
+                let ends = match message {
+                    ToGateway::WorkerStarted { worker, .. } => self.ends(worker),
+                    _ => Vec::new(),
+                };
+                self.tell(message, ends);
+            }
+            Action::PrepareReload => {
+                let scope = self.waiting.reload_begins();
+                self.reloads.begin(&self.config, scope);
+            }
+            Action::Switch => {
+                return self.switch().err().map(|error| Event::GatewayExited {
+                    cause: Cause::Lost(format!("it can't be given the new sockets: {error}")),
+                });
+            }
+            Action::ReloadFailed(why) => {
+                self.reloads.forget();
+                self.waiting.reload_ended(&Outcome::Failed(why));
+            }
+            Action::PassOn(question, snapshot) => self.waiting.told(question, snapshot),
+            Action::NoReload(why) => self.waiting.no_reload(&Outcome::Failed(why)),
+            Action::Forget(group) => drop(self.programs.remove(&group)),
+            Action::ReopenLogs => self.logs.reopen(),
+            Action::CloseListeners => self.listeners = None,
+            Action::Log(note) => {
+                self.systemd.heed(&note);
+                note.write(None);
+            }
+            Action::LogOf(group, note) => note.write(self.app_name(group.app)),
+            Action::Exit(_) => {}
+        }
+        None
+    }
+
+    pub(super) fn tell(&self, message: ToGateway, fds: Vec<OwnedFd>) {
+        if let Some(gateway) = &self.gateway {
+            gateway.tell(message, fds);
+        }
+    }
+
+    /// The gateway's ends of the channel of a worker that was forked just now.
+    fn ends(&mut self, worker: u64) -> Vec<OwnedFd> {
+        match self.workers.get_mut(&worker) {
+            Some(Worker::Forked(worker)) => worker.take_ends(),
+            Some(Worker::Started(_) | Worker::Solo(..)) | None => Vec::new(),
+        }
+    }
+
+    /// What the log calls an app, where there can be several.
+    fn app_name(&self, app: AppId) -> Option<&str> {
+        self.config.app(app).and_then(|app| app.name.as_deref())
+    }
+}

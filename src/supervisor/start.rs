@@ -1,0 +1,154 @@
+//! The start: sockets, signals, logs and interpreters, and then the loop.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::admin::Admin;
+use super::decide::{Plan, State};
+use super::limits::OpenFiles;
+use super::listeners::Listeners;
+use super::orders::Waiting;
+use super::program::Program;
+use super::reload::{Reloads, Source};
+use super::signals::{self, Held, Signals};
+use super::systemd::Systemd;
+use super::{Supervisor, orphans};
+use crate::config::{AppConfig, GroupId, ServeConfig};
+use crate::observe::logs::Logs;
+
+/// Events that wait for the loop; the tasks that watch wait with theirs.
+const EVENTS: usize = 256;
+
+/// The exit status of a flupd that can't start.
+const FAILURE: u8 = 1;
+
+/// Runs until it is told to stop, and returns the exit status. What keeps it from
+/// starting is logged: an address, the interpreter, our library or a limit.
+///
+/// # Errors
+/// When there is no log.
+pub(crate) fn run(config: ServeConfig, source: Source) -> anyhow::Result<u8> {
+    let held = signals::hold()?;
+    // Before anything else is opened: see `Listeners::open`.
+    let listeners = Listeners::open(&config.listeners);
+    let logs = Logs::start(&config.logs).context("the log can't be written")?;
+    let status = listeners
+        .map_err(Into::into)
+        .and_then(|listeners| supervise(config, source, listeners, &logs, &held))
+        .unwrap_or_else(|error| {
+            tracing::error!(error = %format_args!("{error:#}"), "flupd can't start");
+            FAILURE
+        });
+    logs.finish();
+    Ok(status)
+}
+
+fn supervise(
+    config: ServeConfig,
+    source: Source,
+    listeners: Listeners,
+    logs: &Logs,
+    held: &Held,
+) -> anyhow::Result<u8> {
+    let open_files = OpenFiles::raise(&config)?;
+    let preload = config.apps.values().any(|app| app.preload);
+    if preload {
+        orphans::inherit().context("can't become the heir of orphaned workers")?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::release(held).context("can't watch for signals")?;
+        let programs = tokio::select! {
+            found = programs(&config, 1) => found?,
+            () = signals.stop() => return Ok(0),
+        };
+        start_log(&config, &listeners, programs.values());
+        let admin = config.control.as_ref().map_or_else(|| Ok(Admin::none()), Admin::listen)?;
+        let plans = config.apps().map(|(id, app)| (GroupId::first(id), plan(app)));
+        let (events, inbox) = mpsc::channel(EVENTS);
+        let supervisor = Supervisor {
+            state: State::new(plans, config.is_solo(), config.graceful_timeout, Instant::now()),
+            reloads: Reloads::new(source, &config),
+            config,
+            programs,
+            preload,
+            open_files,
+            listeners: Some(listeners),
+            gateway: None,
+            bell: None,
+            workers: BTreeMap::new(),
+            children: signal(SignalKind::child())?,
+            events,
+            logs,
+            admin,
+            waiting: Waiting::default(),
+            systemd: Systemd::new(),
+        };
+        Ok(supervisor.serve(inbox, signals).await)
+    })
+}
+
+/// What runs this generation of each app.
+pub(super) async fn programs(
+    config: &ServeConfig,
+    generation: u64,
+) -> anyhow::Result<BTreeMap<GroupId, Program>> {
+    let mut programs = BTreeMap::new();
+    for (id, app) in config.apps() {
+        let found = Program::find(app.clone()).await;
+        let found = match &app.name {
+            Some(name) => found.with_context(|| format!("app {name}"))?,
+            None => found?,
+        };
+        programs.insert(GroupId { app: id, generation }, found);
+    }
+    Ok(programs)
+}
+
+pub(super) const fn plan(app: &AppConfig) -> Plan {
+    let &AppConfig { workers, preload, max_age, max_memory, .. } = app;
+    Plan { workers, preload, max_age, max_memory }
+}
+
+fn start_log<'p>(
+    config: &ServeConfig,
+    listeners: &Listeners,
+    programs: impl Iterator<Item = &'p Program>,
+) {
+    let addresses: Vec<_> = listeners
+        .configs()
+        .iter()
+        .map(|listener| format!("{} {}", listener.protocol, listener.address))
+        .collect();
+    let (version, pid) = (crate::cli::VERSION, std::process::id());
+    let listen = addresses.join(", ");
+    let socket = config.listeners.iter().any(|listen| listen.default).then_some("fastcgi");
+    let mut programs = programs.peekable();
+    if programs.peek().is_some_and(|program| program.app.name.is_none()) {
+        programs.for_each(|program| {
+            let defaults: Vec<_> =
+                socket.into_iter().chain(program.app.defaults.iter().copied()).collect();
+            tracing::info!(
+                version,
+                pid,
+                app = program.app.app,
+                listen,
+                python = %program.interpreter.executable.display(),
+                python_version = program.interpreter.version,
+                workers = program.app.workers,
+                threads = program.app.threads,
+                preload = program.app.preload,
+                solo = program.app.solo,
+                defaults = defaults.join(", "),
+                "starting"
+            );
+        });
+        return;
+    }
+    tracing::info!(version, pid, listen, apps = config.apps.len(), "starting");
+    programs.for_each(Program::say);
+}
