@@ -98,6 +98,9 @@ pub enum ToGateway {
 pub enum FromGateway {
     /// It accepts connections.
     Listening,
+    /// What the last [`ToGateway::Reconfigure`] says holds: requests that come from
+    /// now on are the new generations'.
+    Reconfigured,
     /// The answer to [`ToGateway::Tell`].
     Told {
         /// The number of the question.

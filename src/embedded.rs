@@ -143,6 +143,7 @@ impl Gateway {
                 FromGateway::WorkerServed { .. }
                 | FromGateway::WorkerWorn { .. }
                 | FromGateway::WorkerSpent { .. }
+                | FromGateway::Reconfigured
                 | FromGateway::Told { .. } => Report::Nothing,
             }),
         }

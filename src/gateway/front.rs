@@ -229,6 +229,12 @@ impl Front {
         });
     }
 
+    /// Tells the supervisor something.
+    pub(super) fn report(&self, report: FromGateway) {
+        // It ends with us if it is gone.
+        let _ = self.reports.send(report);
+    }
+
     /// Whether no connection is open.
     pub(super) fn is_empty(&self) -> bool {
         self.admission.open() == 0

@@ -167,6 +167,7 @@ impl Gateway {
                 Some((ToGateway::LogLevel(level), _)) => log::set_level(level),
                 Some((ToGateway::Reconfigure(config), fds)) => {
                     self.front.configure(&config, fds)?;
+                    self.front.report(FromGateway::Reconfigured);
                 }
                 Some((ToGateway::AppAdded { app, config }, _)) => {
                     self.front.introduce(app, &config);

@@ -82,6 +82,7 @@ impl Supervisor<'_> {
                     cause: Cause::Lost(format!("it can't be given the new sockets: {error}")),
                 });
             }
+            Action::ReloadDone => self.waiting.reload_ended(&Outcome::Done),
             Action::ReloadFailed(why) => {
                 self.reloads.forget();
                 self.waiting.reload_ended(&Outcome::Failed(why));

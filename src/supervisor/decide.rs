@@ -67,6 +67,8 @@ pub(super) enum Event {
     Weighed(BTreeMap<u64, u64>),
     /// The gateway accepts connections.
     GatewayListens,
+    /// The gateway does what the last [`Action::Switch`] has told it.
+    GatewaySwitched,
     /// The gateway has ended.
     GatewayExited { cause: Cause },
     /// SIGHUP, or that was asked for in another way: the code or the
@@ -109,6 +111,8 @@ pub(super) enum Action {
     PrepareReload,
     /// What was made ready for the reload holds from now on: tell the gateway.
     Switch,
+    /// The new generations answer from now on: say so to who has asked for it.
+    ReloadDone,
     /// What was made ready for the reload is not wanted, for this reason.
     ReloadFailed(String),
     /// What runs, to be passed on to who has asked this question.
@@ -259,6 +263,7 @@ impl State {
             }
             Event::Weighed(sizes) => self.weigh(&sizes, now),
             Event::GatewayListens => self.gateway_listens(now, &mut actions),
+            Event::GatewaySwitched => self.gateway_switched(false, &mut actions),
             Event::GatewayExited { cause } => self.gateway_exited(&cause, now, &mut actions),
             Event::ReloadWanted => self.want_reload(&mut actions),
             Event::Reload(plan) => self.begin_reload(plan, now),

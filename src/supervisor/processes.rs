@@ -178,6 +178,7 @@ pub(super) fn said(worker: u64, message: &[u8]) -> Event {
 async fn report(events: &Events, message: FromGateway) {
     let event = match message {
         FromGateway::Listening => Event::GatewayListens,
+        FromGateway::Reconfigured => Event::GatewaySwitched,
         FromGateway::Told { question, snapshot } => Event::Told { question, snapshot },
         FromGateway::WorkerWorn { worker, .. } => Event::WorkerWorn { worker },
         FromGateway::WorkerServed { worker, .. } => Event::WorkerDue { worker, why: Due::Requests },

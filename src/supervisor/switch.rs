@@ -9,7 +9,6 @@ use super::decide::Event;
 use super::listeners::Listeners;
 use super::reload::{self, Found, Prepared};
 use super::{Supervisor, orphans};
-use crate::admin::Outcome;
 use crate::config::GatewayConfig;
 use crate::control::ToGateway;
 
@@ -53,7 +52,6 @@ impl Supervisor<'_> {
         // what has come in before that.
         self.listeners = Some(listeners);
         self.tell(ToGateway::Reconfigure(config), new);
-        self.waiting.reload_ended(&Outcome::Done);
         Ok(())
     }
 

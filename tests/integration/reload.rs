@@ -25,11 +25,16 @@ fn deployed() -> Serve {
 }
 
 fn deploy(flupd: &Flupd, version: &str) {
+    change(flupd, version);
+    flupd.signal(Signal::HUP);
+}
+
+/// Puts new code where the app is.
+fn change(flupd: &Flupd, version: &str) {
     let path = flupd.file("versioned.py");
     let old = fs::read_to_string(&path).unwrap();
     let line = old.lines().find(|line| line.starts_with("VERSION = ")).unwrap();
     replace(&path, &old.replace(line, &format!("VERSION = {version}")));
-    flupd.signal(Signal::HUP);
 }
 
 /// As a deploy does it: the file is never half there.
@@ -80,6 +85,22 @@ fn broken_deploy(front: Front) {
     assert!(log.contains("SyntaxError") && log.contains("exit status 3"), "{log}");
     deploy(&site.flupd, "'good'");
     wait::until("the mended version answers", || version(&site) == "good");
+}
+
+/// `flupd reload` returns when the gateway has switched, not before.
+#[test]
+fn what_is_asked_after_the_order_is_answered_by_the_new_code() {
+    let flupd = deployed().on_fastcgi();
+    flupd.wait_for_log("ready");
+    let mut kept = flupd.connect();
+    for version in 2..12 {
+        change(&flupd, &version.to_string());
+        let done = flupd.order(&["reload"]);
+        assert!(done.status.success(), "{done:?}");
+        kept.write_all(&fcgi::request(1, 1, "GET", "/", b"")).unwrap();
+        let text = Answer::read(&mut kept, 1).unwrap().body();
+        assert!(text.starts_with(&format!("{version} ")), "{version}: {text}");
+    }
 }
 
 /// Clients ask all the time, through connections that are kept.
@@ -170,8 +191,7 @@ fn configuration_is_read_again() {
     assert!(Answer::read(&mut kept, 1).unwrap().end.is_some());
 
     reload(&format!("{first}{second}{shop}{blog}"), 1);
-    // The gateway follows a moment after the log.
-    wait::until("the blog answers", || status("app.sock", "/blog/hello") == Some(200));
+    assert_eq!(status("app.sock", "/blog/hello"), Some(200));
     assert_eq!(status("second.sock", "/shop/hello"), Some(200));
     kept.write_all(&fcgi::request(1, 1, "GET", "/blog/hello", b"")).unwrap();
     assert!(!Answer::read(&mut kept, 1).unwrap().body().contains("404"));

@@ -46,6 +46,7 @@ impl State {
             for group in self.groups.values() {
                 group.tell_unavailable(self.gateway, actions);
             }
+            self.gateway_switched(true, actions);
         }
     }
 
@@ -70,7 +71,7 @@ impl State {
                 self.gateway = Gateway::Down(now + again_in);
                 let cause = cause.to_string();
                 actions.push(Action::Log(Note::GatewayDied { cause, again_in }));
-                self.abandon_reload("the gateway ended unexpectedly", now, actions);
+                self.gateway_lost_in_reload(now, actions);
                 for group in self.groups.values_mut() {
                     group.kill_workers(|_| true, actions);
                 }

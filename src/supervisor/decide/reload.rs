@@ -4,6 +4,9 @@
 //!        all its workers are ready          no worker is left
 //! Trial ───────────────────────────▶ Active ─ replaced ─▶ Leaving ───▶ (forgotten)
 //!    └── one of them fails, or it takes too long ───────────▲
+//!
+//! None ─ wanted ─▶ Preparing ─ found ─▶ Trying ─ all ready ─▶ Switching ─▶ None
+//!                      └──── failed ──────┴──────────────────────────────────▲
 //! ```
 //!
 //! New generations start beside those that serve. When every worker of all of
@@ -41,6 +44,11 @@ pub(super) enum Reload {
         removed: Vec<AppId>,
         deadline: Instant,
         patience: Duration,
+    },
+    /// The gateway was told to give the requests to the new generations. If it has
+    /// ended meanwhile, the next one does so from its start.
+    Switching {
+        anew: bool,
     },
 }
 
@@ -122,13 +130,40 @@ impl State {
                 group.leave(until, actions);
             }
         }
+        self.reload = Reload::Switching { anew: false };
+        if self.gateway == Gateway::Within {
+            self.gateway_switched(false, actions);
+        }
+    }
+
+    /// The gateway does what it was told, or was started `anew` with that.
+    pub(super) fn gateway_switched(&mut self, by_start: bool, actions: &mut Vec<Action>) {
+        if matches!(self.reload, Reload::Switching { anew } if anew == by_start) {
+            self.reload = Reload::None;
+            Self::reloaded(actions);
+        }
+    }
+
+    fn reloaded(actions: &mut Vec<Action>) {
         actions.push(Action::Log(Note::Reloaded));
+        actions.push(Action::ReloadDone);
+    }
+
+    /// The gateway has ended. What it was told already holds for the next one, too.
+    pub(super) fn gateway_lost_in_reload(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if let Reload::Switching { anew } = &mut self.reload {
+            *anew = true;
+        } else {
+            self.abandon_reload("the gateway ended unexpectedly", now, actions);
+        }
     }
 
     /// Nothing has changed, as far as requests can tell.
     pub(super) fn abandon_reload(&mut self, why: &str, now: Instant, actions: &mut Vec<Action>) {
         match std::mem::replace(&mut self.reload, Reload::None) {
             Reload::None => return,
+            // It is too late to take that back.
+            Reload::Switching { .. } => return Self::reloaded(actions),
             Reload::Preparing => {}
             Reload::Trying { groups, .. } => {
                 for id in &groups {
@@ -171,7 +206,7 @@ impl State {
     pub(super) const fn reload_wake_at(&self) -> Option<Instant> {
         match self.reload {
             Reload::Trying { deadline, .. } => Some(deadline),
-            Reload::None | Reload::Preparing => None,
+            Reload::None | Reload::Preparing | Reload::Switching { .. } => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use rustix::process::Signal;
@@ -200,6 +200,13 @@ impl Flupd {
         let new = self.file("flupd.toml.new");
         fs::write(&new, config_text(text, self.dir.path())).unwrap();
         fs::rename(new, self.file("flupd.toml")).unwrap();
+    }
+
+    /// Gives it an order over the control socket that goes with [`Flupd::socket`], as
+    /// an administrator does: `flupd WORDS`.
+    pub fn order(&self, words: &[&str]) -> Output {
+        let socket = self.file("app.sock.control");
+        command().args(words).arg("--control").arg(socket).output().unwrap()
     }
 
     /// What it has logged.

@@ -32,6 +32,8 @@ fn the_new_generation_takes_over_when_all_its_workers_are_ready() {
     let mut scene = trying();
     assert_eq!(scene.does(ready(3)), [tells_ready(NEW, 3)]);
     assert_eq!(scene.does(ready(4)), [tells_ready(NEW, 4), Action::Switch]);
+    assert_eq!(scene.is(Event::GatewaySwitched), [Log(Note::Reloaded), Action::ReloadDone]);
+    assert_eq!(scene.is(Event::GatewaySwitched), []);
     let left = Action::Tell(ToGateway::WorkerExited {
         group: GROUP,
         worker: 1,
@@ -90,7 +92,8 @@ fn what_is_wanted_during_a_reload_is_done_after_it() {
     assert_eq!(scene.does(Event::ReloadWanted), []);
     scene.is(ready(3));
     let actions = scene.does(ready(4));
-    assert!(actions.contains(&Action::Switch) && actions.contains(&Action::PrepareReload));
+    assert_eq!(actions.last(), Some(&Action::Switch));
+    assert_eq!(scene.does(Event::GatewaySwitched), [Action::ReloadDone, Action::PrepareReload]);
     assert_eq!(scene.does(Event::ReloadImpossible("no python".into())).len(), 1);
     assert_eq!(scene.does(Event::Tick), []);
 }
@@ -124,6 +127,27 @@ fn the_end_of_the_gateway_ends_a_reload() {
     for worker in 1..=4 {
         assert!(actions.contains(&KillWorker(worker)), "{actions:?}");
     }
+}
+
+/// The next one is started with what the last one was told.
+#[test]
+fn a_gateway_that_ends_while_it_switches_does_not_end_the_reload() {
+    let mut scene = trying();
+    scene.is(ready(3));
+    scene.is(ready(4));
+    let actions = scene.does(gateway_exited(11));
+    let ended = |a: &Action| matches!(a, Action::ReloadFailed(_) | Action::ReloadDone);
+    assert!(actions.contains(&SpawnGateway) && !actions.iter().any(ended), "{actions:?}");
+    assert!(scene.does(Event::GatewayListens).contains(&Action::ReloadDone));
+    assert_eq!(scene.does(Event::GatewaySwitched), []);
+}
+
+#[test]
+fn a_stop_while_the_gateway_switches_comes_after_it() {
+    let mut scene = trying();
+    scene.is(ready(3));
+    scene.is(ready(4));
+    assert_eq!(scene.does(Event::Signal), [Action::ReloadDone, CloseListeners, told_stop()]);
 }
 
 #[test]
@@ -160,4 +184,5 @@ fn solo_workers_are_told_to_stop() {
     scene.is(ready(3));
     let actions = scene.does(ready(4));
     assert!(actions.contains(&Action::StopWorker(1)) && actions.contains(&Action::StopWorker(2)));
+    assert!(actions.contains(&Action::ReloadDone), "nobody has to be told");
 }
