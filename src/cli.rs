@@ -210,6 +210,19 @@ pub struct ServeArgs {
     #[arg(long, value_name = "NAME", help_heading = "App")]
     pub script_name: Option<String>,
 
+    /// A path, such as /healthz, that a new worker must answer with a status below 400 before it
+    /// gets requests: at the start and at each reload
+    #[arg(long, value_name = "PATH", conflicts_with = "solo", help_heading = "App")]
+    pub probe: Option<String>,
+
+    /// The Host header of that request [default: localhost]
+    #[arg(long, value_name = "HOST", requires = "probe", help_heading = "App")]
+    pub probe_host: Option<String>,
+
+    /// Seconds that the answer may take [default: 10]
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, requires = "probe", help_heading = "App")]
+    pub probe_timeout: Option<Duration>,
+
     /// Where `flupd reload` and the like give their orders: the path of a unix socket, or off
     /// [default: the first unix socket that flupd makes, with .control behind its name]
     #[arg(long, value_name = "PATH", help_heading = "Control")]

@@ -11,6 +11,7 @@ mod gateway;
 mod logs;
 mod mistake;
 mod privileges;
+mod probe;
 mod resolved;
 mod role;
 mod source;
@@ -29,6 +30,7 @@ pub use self::check::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS, WORKERS};
 pub use self::control_socket::{ControlSocket, beside};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};
 pub use self::privileges::{Identity, Privileges};
+pub use self::probe::ProbeRequest;
 pub use self::role::Role;
 use crate::observe::logs::LogsConfig;
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId};
+use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, ProbeRequest};
 use crate::observe::log::LogLevel;
 use crate::observe::snapshot::Snapshot;
 
@@ -54,6 +54,16 @@ pub enum ToGateway {
         group: GroupId,
         /// Its number.
         worker: u64,
+    },
+    /// Have the worker, which takes no requests yet, answer this one:
+    /// [`FromGateway::WorkerProved`].
+    ProveWorker {
+        /// What it runs.
+        group: GroupId,
+        /// Its number.
+        worker: u64,
+        /// What it is asked.
+        probe: ProbeRequest,
     },
     /// The worker process has ended.
     WorkerExited {
@@ -107,6 +117,15 @@ pub enum FromGateway {
         question: u64,
         /// What runs.
         snapshot: Box<Snapshot>,
+    },
+    /// What came of [`ToGateway::ProveWorker`].
+    WorkerProved {
+        /// What it runs.
+        group: GroupId,
+        /// Its number.
+        worker: u64,
+        /// Why its answer will not do, if that is so.
+        failure: Option<String>,
     },
     /// A worker broke the channel protocol: it must be ended.
     WorkerBroken {

@@ -144,6 +144,7 @@ impl Gateway {
                 | FromGateway::WorkerWorn { .. }
                 | FromGateway::WorkerSpent { .. }
                 | FromGateway::Reconfigured
+                | FromGateway::WorkerProved { .. }
                 | FromGateway::Told { .. } => Report::Nothing,
             }),
         }

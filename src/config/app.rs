@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GatewayApp, Privileges};
+use super::{GatewayApp, Privileges, ProbeRequest};
 use crate::jitter::jitter;
 
 /// The number of an app, for as long as flupd runs and the app is configured.
@@ -71,6 +71,8 @@ pub struct AppConfig {
     pub script_name: Option<String>,
     /// Bounds on its requests.
     pub limits: AppLimits,
+    /// What a new worker must answer before it gets requests.
+    pub probe: Option<ProbeRequest>,
     /// The age at which a worker is replaced.
     pub max_age: Option<Duration>,
     /// The resident memory at which a worker is replaced, in bytes.

@@ -5,6 +5,7 @@ mod allow;
 mod app;
 mod listen;
 mod privileges;
+mod probe;
 mod status;
 
 use std::ops::RangeInclusive;

@@ -166,6 +166,12 @@ pub enum Mistake {
     /// A path of URLs that is none.
     #[error("{0:?}: a mount point begins with a slash, such as /shop; write / for the root")]
     MountPoint(String),
+    /// A path to ask for that is none.
+    #[error("{0:?}: write a path as a client does, such as /healthz: a slash in front, no spaces")]
+    ProbePath(String),
+    /// A Host header that is none.
+    #[error("{0:?}: write a name or an address, with a port if the app wants to see one")]
+    ProbeHost(String),
     /// A host name that is none.
     #[error("{0:?}: a host is a name without port, such as example.org, or *.example.org")]
     Host(String),

@@ -12,8 +12,8 @@ use super::address::Address;
 use super::check::{DEFAULT_GRACE, DEFAULT_MODE};
 use super::logs::ACCESS_FORMAT;
 use super::{
-    AppConfig, AppId, AppLimits, ControlSocket, Identity, Listen, Privileges, Protocol,
-    ServeConfig, Timeouts,
+    AppConfig, AppId, AppLimits, ControlSocket, Identity, Listen, Privileges, ProbeRequest,
+    Protocol, ServeConfig, Timeouts,
 };
 use crate::observe::log::{LogFormat, LogLevel};
 use crate::observe::logs::AccessConfig;
@@ -156,6 +156,12 @@ impl File {
         let prefixes: Vec<_> = app.prefixes.iter().map(rooted).collect();
         self.given("prefix", (!prefixes.is_empty()).then(|| texts(&prefixes)));
         self.given("script-name", app.script_name.as_ref().map(|name| rooted(name).into()));
+        if let Some(probe) = &app.probe {
+            self.given("probe", Some(probe.target.clone().into()));
+            let default = ProbeRequest::default_host(&app.hosts);
+            self.value("probe-host", probe.host.clone().into(), default.into());
+            self.value("probe-timeout", seconds(probe.timeout), seconds(ProbeRequest::TIMEOUT));
+        }
         let (limits, default) = (app.limits, AppLimits::default());
         self.value("queue", number(limits.queue), number(default.queue));
         self.given("queue-timeout", limits.time.queue.map(seconds));

@@ -91,6 +91,8 @@ pub(super) struct Exchange {
     begun: Cell<Option<Instant>>,
     /// Whether the metrics know its end.
     settled: Cell<bool>,
+    /// Whether it is our own.
+    internal: bool,
 }
 
 impl Exchange {
@@ -107,6 +109,11 @@ impl Exchange {
         let way = Some((id, line));
         let pool = RefCell::new(Some(pool));
         Rc::new(Self { way, pool, tally, ..Self::at(Place::Waiting, Some(request), connection) })
+    }
+
+    /// A request of our own, for one app thread and no other. Nobody counts it.
+    pub(super) fn internal(request: Request, asks: Rc<Wake>) -> Rc<Self> {
+        Rc::new(Self { internal: true, ..Self::at(Place::Waiting, Some(request), asks) })
     }
 
     /// A request that is answered with a refusal, before it was whole.
@@ -136,7 +143,13 @@ impl Exchange {
             arrived: park::now(),
             begun: Cell::new(None),
             settled: Cell::new(false),
+            internal: false,
         }
+    }
+
+    /// Whether it is our own, for one app thread and no other.
+    pub(super) const fn is_internal(&self) -> bool {
+        self.internal
     }
 
     /// Who runs it; `None` for one that reached no app.

@@ -24,7 +24,7 @@ use super::shared::Shared;
 use super::status::StatusListener;
 use super::stopping::Stopping;
 use super::stream::Stream;
-use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, Protocol};
+use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, ProbeRequest, Protocol};
 use crate::control::FromGateway;
 use crate::observe::metrics::Metrics;
 use crate::observe::snapshot::{MAX_FRAMES, MAX_REQUESTS, Snapshot};
@@ -226,6 +226,17 @@ impl Front {
             let snapshot = Box::new(snapshot(connections, &pools, frames).await);
             // Without a supervisor nobody has asked.
             let _ = reports.send(FromGateway::Told { question, snapshot });
+        });
+    }
+
+    /// Has a worker answer this request, and tells the supervisor what came of it.
+    pub(super) fn prove(&self, group: GroupId, worker: u64, probe: ProbeRequest) {
+        let Some(pool) = self.pool(group) else { return };
+        let reports = self.reports.clone();
+        tokio::task::spawn_local(async move {
+            let failure = pool.prove(worker, probe).await;
+            // It ends with us if it is gone.
+            let _ = reports.send(FromGateway::WorkerProved { group, worker, failure });
         });
     }
 

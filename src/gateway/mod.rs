@@ -180,6 +180,9 @@ impl Gateway {
                 Some((ToGateway::WorkerReady { group, worker }, _)) => {
                     self.with_pool(group, |pool| pool.worker_ready(worker));
                 }
+                Some((ToGateway::ProveWorker { group, worker, probe }, _)) => {
+                    self.front.prove(group, worker, probe);
+                }
                 Some((ToGateway::AppUnavailable { group }, _)) => {
                     self.with_pool(group, |pool| pool.app_unavailable());
                 }

@@ -73,6 +73,12 @@ impl Supervisor<'_> {
                 };
                 self.tell(message, ends);
             }
+            Action::Prove(group, worker) => {
+                let probe = self.programs.get(&group).and_then(|p| p.app.probe.clone());
+                if let Some(probe) = probe {
+                    self.tell(ToGateway::ProveWorker { group, worker, probe }, Vec::new());
+                }
+            }
             Action::PrepareReload => {
                 let scope = self.waiting.reload_begins();
                 self.reloads.begin(&self.config, scope);

@@ -15,6 +15,7 @@
 mod gateway;
 mod group;
 mod place;
+mod proof;
 mod recycle;
 mod reload;
 mod replace;
@@ -53,6 +54,8 @@ pub(super) enum Event {
     WorkerReady { worker: u64, app: String, python: String },
     /// A worker can't import the app.
     WorkerFailed { worker: u64, error: String },
+    /// A worker has answered the probe; or not, for this reason.
+    WorkerProved { worker: u64, failure: Option<String> },
     /// A worker has ended.
     WorkerExited { worker: u64, cause: Cause },
     /// The gateway says that a worker broke the channel protocol.
@@ -105,6 +108,8 @@ pub(super) enum Action {
     KillGateway,
     /// End it with SIGKILL.
     KillWorker(u64),
+    /// Have a worker of this group answer the app's probe.
+    Prove(GroupId, u64),
     /// Have a worker that serves connections itself finish and end.
     StopWorker(u64),
     /// Read the configuration again, and make ready what it needs.
@@ -230,7 +235,12 @@ impl State {
             }
             Event::WorkerReady { worker, app, python } => {
                 self.worker(worker, now, &mut actions, |group, around, actions| {
-                    group.worker_ready(worker, app, python, around, actions);
+                    group.worker_started(worker, app, python, around, actions);
+                });
+            }
+            Event::WorkerProved { worker, failure } => {
+                self.worker(worker, now, &mut actions, |group, around, actions| {
+                    group.worker_proved(worker, failure, around, actions);
                 });
             }
             Event::WorkerFailed { worker, error } => {

@@ -16,6 +16,8 @@ pub(super) enum Note {
     WorkerReady { worker: u64, app: String, python: String, replacement: bool },
     /// The app can't be imported; whether and when it is tried again.
     ImportFailed { worker: u64, error: String, again_in: Option<Duration> },
+    /// A worker does not answer the probe well; whether and when it is tried again.
+    ProbeFailed { worker: u64, error: String, again_in: Option<Duration> },
     /// A worker ended when nobody wanted it to. The gateway, if it knew the
     /// worker, says so as well, with the requests that were inside.
     WorkerDied { worker: u64, cause: String, again_in: Duration, known: bool },
@@ -83,6 +85,10 @@ impl Note {
             Self::ImportFailed { worker, error, again_in } => {
                 let (error, again_in_ms) = (indented(error), again_in.map(millis));
                 error!(app = name, worker, again_in_ms, %error, "the app can't be imported");
+            }
+            Self::ProbeFailed { worker, error, again_in } => {
+                let (error, again_in_ms) = (indented(error), again_in.map(millis));
+                error!(app = name, worker, again_in_ms, %error, "the probe has failed");
             }
             Self::WorkerDied { worker, cause, again_in, known } => {
                 let again_in_ms = millis(*again_in);

@@ -179,6 +179,9 @@ async fn report(events: &Events, message: FromGateway) {
     let event = match message {
         FromGateway::Listening => Event::GatewayListens,
         FromGateway::Reconfigured => Event::GatewaySwitched,
+        FromGateway::WorkerProved { worker, failure, .. } => {
+            Event::WorkerProved { worker, failure }
+        }
         FromGateway::Told { question, snapshot } => Event::Told { question, snapshot },
         FromGateway::WorkerWorn { worker, .. } => Event::WorkerWorn { worker },
         FromGateway::WorkerServed { worker, .. } => Event::WorkerDue { worker, why: Due::Requests },

@@ -115,7 +115,9 @@ pub(super) fn reload_plan(
 ) -> ReloadPlan {
     let groups = programs.iter().map(|(id, program)| (*id, plan(&program.app))).collect();
     let removed = before.apps().map(|(id, _)| id).filter(|id| config.app(*id).is_none()).collect();
-    ReloadPlan { groups, removed, patience: PATIENCE }
+    let probes = programs.values().filter_map(|program| program.app.probe.as_ref());
+    let patience = PATIENCE + probes.map(|probe| probe.timeout).max().unwrap_or_default();
+    ReloadPlan { groups, removed, patience }
 }
 
 /// The apps that were not there `before`.

@@ -110,8 +110,9 @@ pub(super) async fn programs(
 }
 
 pub(super) const fn plan(app: &AppConfig) -> Plan {
-    let &AppConfig { workers, preload, max_age, max_memory, .. } = app;
-    Plan { workers, preload, max_age, max_memory }
+    let &AppConfig { workers, preload, max_age, max_memory, ref probe, .. } = app;
+    let probe = probe.is_some();
+    Plan { workers, preload, probe, max_age, max_memory }
 }
 
 fn start_log<'p>(

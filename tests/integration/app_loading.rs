@@ -159,7 +159,7 @@ fn later_import_error() {
     // The kill is our own doing: the log has the reason.
     flupd.wait_for_log("worker left");
     let log = flupd.log();
-    assert!(log.contains("it can't import the app"), "{log}");
+    assert!(log.contains("it can't start the app"), "{log}");
     assert!(!log.contains("SIGKILL"), "{log}");
     fs::write(&file, MODULE).unwrap();
     flupd.wait_for_log("replacement worker is ready");

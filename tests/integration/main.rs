@@ -31,6 +31,7 @@ mod orders;
 mod output;
 mod preload;
 mod privileges;
+mod probe;
 mod raw_fastcgi;
 mod raw_scgi;
 mod recycling;

@@ -74,6 +74,10 @@ impl Check<'_> {
         let below = chdir.as_deref().unwrap_or(&self.base);
         // On the command line it is meant from where the user stands.
         let python_base = if from_file { below } else { &self.base };
+        let (hosts, prefixes) = (self.hosts(&app.host)?, self.prefixes(&app.prefix)?);
+        let script_name = self.script_name(&app.script_name)?;
+        let mount = script_name.as_ref().or(prefixes.first()).map_or("", String::as_str);
+        let probe = self.probe(app, &hosts, mount)?;
         Ok(AppConfig {
             name: from_file.then(|| name.get_ref().clone()),
             app: callable.to_owned(),
@@ -87,9 +91,10 @@ impl Check<'_> {
             threads,
             preload: value(&app.preload).copied().unwrap_or(false),
             solo,
-            hosts: self.hosts(&app.host)?,
-            prefixes: self.prefixes(&app.prefix)?,
-            script_name: self.script_name(&app.script_name)?,
+            hosts,
+            prefixes,
+            script_name,
+            probe,
             limits: self.limits(app)?,
             max_age: value(&app.max_age).map(|age| age.0),
             max_memory: self.max_memory(app)?,

@@ -8,7 +8,7 @@ use super::super::check::{Check, Power};
 use super::*;
 use crate::config::resolved::DEFAULT;
 use crate::config::written::{WrittenApp, WrittenListen};
-use crate::config::{Allow, AppId, PerWorker, Protocol, Role};
+use crate::config::{Allow, AppId, PerWorker, ProbeRequest, Protocol, Role};
 use crate::observe::log::{LogFormat, LogLevel};
 use crate::observe::logs::AccessConfig;
 use crate::observe::sink::Target;
@@ -85,6 +85,9 @@ const EVERYTHING: &str = r#"
             host = ["Shop.Example.org.", "*.shop.example.org"]
             prefix = "/shop/"
             script-name = "/"
+            probe = "/healthz?deep=1"
+            probe-host = "shop.example.org:443"
+            probe-timeout = 2.5
             queue = 10
             queue-timeout = 2.5
             slow-request = 3
@@ -151,6 +154,13 @@ fn every_key_is_read() {
         (&*shop.prefixes, shop.script_name.as_deref()),
         (&["/shop".to_owned()][..], Some(""))
     );
+    let probe = ProbeRequest {
+        script_name: String::new(),
+        target: "/healthz?deep=1".into(),
+        host: "shop.example.org:443".into(),
+        timeout: Duration::from_millis(2500),
+    };
+    assert_eq!((shop.probe.as_ref(), blog.probe.as_ref()), (Some(&probe), None));
     let limits = shop.limits;
     assert_eq!((limits.queue, limits.body, limits.params), (10, 2 << 20, 2 << 20));
     let (time, seconds) = (limits.time, |s| Some(Duration::from_secs_f64(s)));
@@ -224,6 +234,12 @@ fn every_mistake_says_where_it_stands() {
         (shop("solo = true\nthreads = 1"), "flupd.toml:3:8: solo can't be used with threads; a solo worker has one thread"),
         (shop("solo = true\nslow-request = 1"), "flupd.toml:3:8: solo can't be used with slow-request; while a solo worker runs the app, nobody looks at the time"),
         (shop("solo = true\nrequest-timeout = 1"), "flupd.toml:3:8: solo can't be used with request-timeout; while a solo worker runs the app, nobody looks at the time"),
+        (shop("solo = true\nprobe = \"/\""), "flupd.toml:4:9: probe can't be used with solo; a solo worker serves by itself, and nobody can ask it first"),
+        (shop("probe = \"healthz\""), "flupd.toml:3:9: probe \"healthz\": write a path as a client does, such as /healthz: a slash in front, no spaces"),
+        (shop("probe = \"/a b\""), "flupd.toml:3:9: probe \"/a b\": write a path as a client does, such as /healthz: a slash in front, no spaces"),
+        (shop("probe-host = \"x\""), "flupd.toml:3:14: probe-host does nothing without probe; add that, or remove this"),
+        (shop("probe-timeout = 1"), "flupd.toml:3:17: probe-timeout does nothing without probe; add that, or remove this"),
+        (shop("probe = \"/\"\nprobe-host = \"a b\""), "flupd.toml:4:14: probe-host \"a b\": write a name or an address, with a port if the app wants to see one"),
         (shop("request-grace = 1"), "flupd.toml:3:17: request-grace does nothing without request-timeout; add that, or remove this"),
         (shop("solo = true\nmax-requests = 9"), "flupd.toml:3:8: solo can't be used with max-requests; requests are counted in the gateway; max-age and max-memory work"),
         (shop("max-requests = 0"), "flupd.toml:3:16: max-requests 0: write a number from 1 to 1000000000"),

@@ -5,6 +5,7 @@
 //! gets a request, [`turns`] what is done between two sleeps of the gateway.
 
 mod limits;
+mod proof;
 mod staging;
 mod told;
 mod turns;
@@ -325,7 +326,7 @@ impl Pool {
         seat.open.set(false);
         self.idle.borrow_mut().retain(|idle| !Rc::ptr_eq(idle, seat));
         while let Some(exchange) = seat.take_back() {
-            self.queue.borrow_mut().push_front(exchange);
+            self.put_back(exchange);
         }
         seat.close();
     }
@@ -347,11 +348,19 @@ impl Pool {
             }
             if at > 0 || untouched {
                 exchange.put(Place::Waiting);
-                self.queue.borrow_mut().push_front(exchange);
+                self.put_back(exchange);
             } else {
                 self.request_lost(seat, exchange, Some((phase, ran)), why);
             }
         }
+    }
+
+    /// A request that nobody has begun waits again, in front.
+    fn put_back(&self, exchange: Rc<Exchange>) {
+        if exchange.is_internal() {
+            return exchange.refuse(Refusal::worker_lost("the worker has gone".to_owned()));
+        }
+        self.queue.borrow_mut().push_front(exchange);
     }
 
     /// A worker has not answered this request that it had begun: it is given to
@@ -363,8 +372,10 @@ impl Pool {
         was: Option<(Phase, Duration)>,
         why: &str,
     ) {
-        let repeat =
-            !exchange.started() && exchange.is_repeatable() && exchange.attempts.get() == 0;
+        let repeat = !exchange.started()
+            && exchange.is_repeatable()
+            && exchange.attempts.get() == 0
+            && !exchange.is_internal();
         let verdict = match (exchange.started(), repeat) {
             (true, _) => "cut",
             (false, true) => "repeated",

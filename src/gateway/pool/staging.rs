@@ -167,7 +167,7 @@ impl Pool {
         self.spread();
     }
 
-    fn stage(&self, seat: &Rc<Seat>, exchange: Rc<Exchange>) {
+    pub(super) fn stage(&self, seat: &Rc<Seat>, exchange: Rc<Exchange>) {
         if let Some(tally) = exchange.tally()
             && let Some(seated) = self.seated(seat)
         {

@@ -34,6 +34,8 @@ pub(in crate::supervisor) struct Plan {
     pub(in crate::supervisor) workers: usize,
     /// Whether a zygote imports the app and forks them.
     pub(in crate::supervisor) preload: bool,
+    /// Whether new workers have to answer a probe.
+    pub(in crate::supervisor) probe: bool,
     /// The age at which a worker is replaced.
     pub(in crate::supervisor) max_age: Option<Duration>,
     /// The resident memory at which it is, in bytes.
@@ -105,6 +107,11 @@ impl Group {
         self.start == Start::Failed
     }
 
+    /// Whether a worker of it has ever been ready.
+    pub(super) fn is_proven(&self) -> bool {
+        self.start == Start::Proven
+    }
+
     /// Its first start is hopeless, or but one more that has failed.
     pub(super) fn fail(&mut self, why: &str, around: &Surroundings) {
         self.failure = Some(why.to_owned());
@@ -172,16 +179,31 @@ impl Group {
         around: &Surroundings,
         actions: &mut Vec<Action>,
     ) {
+        self.worker_unfit(worker, &error, around, actions, |again_in| Note::ImportFailed {
+            worker,
+            error: error.clone(),
+            again_in,
+        });
+    }
+
+    /// A worker can't serve, as `note` says.
+    pub(super) fn worker_unfit(
+        &mut self,
+        worker: u64,
+        error: &str,
+        around: &Surroundings,
+        actions: &mut Vec<Action>,
+        note: impl FnOnce(Option<Duration>) -> Note,
+    ) {
         let Some(place) = self.place(worker) else { return };
         if place.occupant != Occupant::Starting(worker) {
             return;
         }
         let wait = place.backoff.after_death(None);
         place.occupant = Occupant::Failed(worker, wait);
-        self.fail(&error, around);
+        self.fail(error, around);
         let again_in = self.is_tried_again(around).then_some(wait);
-        let failed = Note::ImportFailed { worker, error, again_in };
-        actions.push(Action::LogOf(self.id, failed));
+        actions.push(Action::LogOf(self.id, note(again_in)));
         if !around.last_hope {
             actions.push(Action::KillWorker(worker));
         }
@@ -240,7 +262,7 @@ impl Group {
         actions.push(Action::LogOf(id, note));
         if gateway.is_alive() {
             // It is told why, not how.
-            let cause = if failed { "it can't import the app".to_owned() } else { cause };
+            let cause = if failed { "it can't start the app".to_owned() } else { cause };
             let group = id;
             actions.push(Action::Tell(ToGateway::WorkerExited { group, worker, cause, expected }));
         }

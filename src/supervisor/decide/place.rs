@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::proof::Asked;
 use super::recycle::Due;
 use crate::supervisor::backoff::Backoff;
 
@@ -15,6 +16,8 @@ pub(super) struct Place {
     pub(super) stay: Stay,
     /// Why who is in it shall be replaced when it is its turn.
     pub(super) due: Option<Due>,
+    /// Who is asked to answer the probe.
+    pub(super) asked: Option<Asked>,
 }
 
 /// Whether who is in a place stays there: see [`super::replace`].
@@ -36,6 +39,7 @@ impl Place {
             used: false,
             stay: Stay::Open,
             due: None,
+            asked: None,
         }
     }
 
@@ -54,7 +58,7 @@ pub(super) enum Occupant {
     Ready(u64, Instant),
     /// Killed by us; what follows waits this long after its end.
     Ending(u64, Duration),
-    /// The same, because it can't import the app.
+    /// The same, because it can't import the app, or does not answer the probe.
     Failed(u64, Duration),
 }
 

@@ -1,4 +1,5 @@
 mod preload;
+mod proof;
 mod recycle;
 mod reload;
 mod replace;
@@ -105,7 +106,7 @@ fn told_stop() -> Action {
 }
 
 /// What the gateway is told of one that was killed for that.
-const FAILED: &str = "it can't import the app";
+const FAILED: &str = "it can't start the app";
 
 const SEGFAULT: &str = "killed by signal 11 (SIGSEGV, segmentation fault)";
 
