@@ -38,6 +38,15 @@ pub(crate) fn take(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Standard input once more, for later; no child gets it.
+///
+/// # Errors
+/// What the system reports: no descriptor is left.
+pub(crate) fn spare_stdin() -> io::Result<OwnedFd> {
+    // Not a number that may be looked for as a socket of the starter's.
+    Ok(fcntl_dupfd_cloexec(rustix::stdio::stdin(), 64)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

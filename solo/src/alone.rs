@@ -46,11 +46,12 @@ pub(crate) fn run(
         false => Peers::Listeners(fds),
     };
     let expected = Expected { multiprocess: worker.multiprocess, once: way.cgi };
+    let script = worker.app.clone();
     program::run(py, worker, move |py, app| {
         let app = match app {
             Ok(app) => app,
             Err(error) => {
-                solo::refuse(peers, &error);
+                py.detach(|| solo::refuse(peers, &config, &script, &error));
                 return Ok(Ended::told(1));
             }
         };

@@ -13,48 +13,82 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use nix::unistd::{Uid, User, setgroups, setresgid, setresuid};
 
 use self::options::Options;
 use self::start::Start;
 use super::serve;
 use crate::cli::{Cli, RunArgs};
-use crate::config::ServeConfig;
+use crate::config::{Protocol, ServeConfig};
 use crate::gateway::cgi::FAILED;
+use crate::gateway::excuse;
+use crate::inherited;
+use crate::supervisor::Beginning;
 
 /// Exit status when Python can't be started.
 const FAILURE: u8 = 1;
 
-/// Does what the command line says, or says on standard error why not. `words`
-/// is that command line.
+/// Does what the command line says, or says why not: on standard error, or where
+/// nobody reads that, to the web server. `words` is that command line.
 pub fn run(args: &RunArgs, words: Vec<OsString>) -> ExitCode {
     let script = PathBuf::from(args.script());
+    let here = Start::here();
+    let spare = (here == Some(Start::Alone) && excuse::is_needed()).then(inherited::spare_stdin);
+    let protocol = if spare.is_some() && options::ask_for_scgi(&words, &script) {
+        Protocol::Scgi
+    } else {
+        Protocol::Fastcgi
+    };
+    let beginning = Beginning::on(spare.and_then(Result::ok));
     let refused = |error: anyhow::Error, status| {
-        eprintln!("flupd: {}: {error:#}", script.display());
-        if Start::here() == Some(Start::Cgi) {
+        let why = format!("{error:#}");
+        eprintln!("flupd: {}: {why}", script.display());
+        if here == Some(Start::Cgi) {
             // A web server that has gone needs no answer.
             let _ = std::io::stdout().write_all(FAILED);
         }
+        beginning.fail(&why);
         ExitCode::from(status)
     };
     let prepared = Options::gather(args, words, &script).and_then(|options| {
         let start = Start::of(&options)?;
-        if start == Start::Alone || start == Start::Supervised && Start::here().is_some() {
+        if start == Start::Alone || start == Start::Supervised && here.is_some() {
             parent::end_with_it(options.with_parent)?;
         }
         Ok((start, config(options, start)?))
     });
-    match prepared {
+    let status = match prepared {
         Ok((Start::Supervised, config)) => {
             // A reload is for the code: the web server chose the options.
             let again = config.clone();
-            serve::supervise(config, Arc::new(move || Ok(again.clone())))
+            serve::supervise(config, Arc::new(move || Ok(again.clone())), &beginning)
         }
         Ok((start, config)) => {
             let Err(error) = become_python::serve(&config, start == Start::Cgi);
             refused(error, FAILURE)
         }
         Err(error) => refused(error, serve::USAGE),
+    };
+    if let Some((socket, why)) = beginning.failure()
+        && become_nobody().is_ok()
+        && parent::end_with_it(None).is_ok()
+    {
+        // Where that fails there is nobody left to tell.
+        let _ = excuse::tell(socket, protocol, &script.to_string_lossy(), &why);
     }
+    status
+}
+
+/// Gives root's rights away: no byte of a peer's is read with them.
+fn become_nobody() -> anyhow::Result<()> {
+    if !Uid::effective().is_root() {
+        return Ok(());
+    }
+    let nobody = User::from_name("nobody")?.context("there is no user nobody")?;
+    setgroups(&[nobody.gid])?;
+    setresgid(nobody.gid, nobody.gid, nobody.gid)?;
+    setresuid(nobody.uid, nobody.uid, nobody.uid)?;
+    Ok(())
 }
 
 /// Makes this command line of `flupd run` out of what was written: `flupd SCRIPT`

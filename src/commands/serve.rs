@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cli::ServeArgs;
 use crate::config::ServeConfig;
-use crate::supervisor::{self, Source};
+use crate::supervisor::{self, Beginning, Source};
 
 /// Exit status of a command line that can't be carried out.
 pub(super) const USAGE: u8 = 2;
@@ -20,12 +20,13 @@ pub fn run(args: ServeArgs) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    supervise(config, Arc::new(move || Ok(ServeConfig::read(again.clone())?)))
+    let source = Arc::new(move || Ok(ServeConfig::read(again.clone())?));
+    supervise(config, source, &Beginning::default())
 }
 
 /// Runs until a signal; says in the log what went wrong.
-pub(super) fn supervise(config: ServeConfig, source: Source) -> ExitCode {
-    match supervisor::run(config, source) {
+pub(super) fn supervise(config: ServeConfig, source: Source, beginning: &Beginning) -> ExitCode {
+    match supervisor::run(config, source, beginning) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("error: {error:#}");

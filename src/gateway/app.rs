@@ -83,6 +83,11 @@ impl App {
         Rc::clone(&self.active.borrow())
     }
 
+    /// How many answers flupd gave in its place.
+    pub(super) fn refused(&self) -> u64 {
+        self.metrics.refused.get()
+    }
+
     /// The pool of a generation, which need not take requests.
     pub(super) fn generation(&self, generation: u64) -> Rc<Pool> {
         let mut generations = self.generations.borrow_mut();

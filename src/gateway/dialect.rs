@@ -134,6 +134,13 @@ impl Dialect {
         }
     }
 
+    /// Appends text for the web server's error log; SCGI has none.
+    pub(super) fn stderr(&self, out: &mut BytesMut, id: u16, text: &[u8]) {
+        if self.is_fastcgi() {
+            fcgi::encode::stderr(out, id, text);
+        }
+    }
+
     /// Appends the end of an answer, and forgets the request.
     pub(super) fn end(&mut self, out: &mut BytesMut, id: u16) {
         if self.is_fastcgi() {

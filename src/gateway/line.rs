@@ -163,6 +163,9 @@ impl Line {
             tally.refuse(refusal);
         }
         self.dialect.body(&mut self.out, id, refusal.head().as_bytes());
+        if let Some(text) = &refusal.told {
+            self.dialect.stderr(&mut self.out, id, text.as_bytes());
+        }
         self.dialect.body(&mut self.out, id, refusal.body().as_bytes());
         self.dialect.end(&mut self.out, id);
     }

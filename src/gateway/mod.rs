@@ -16,6 +16,7 @@ mod dialect;
 pub mod door;
 mod entry;
 mod exchange;
+pub(crate) mod excuse;
 mod front;
 mod line;
 mod linger;

@@ -1,5 +1,6 @@
 //! Answers that flupd gives by itself, because the app can't or must not.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A request that does not reach the app, or whose worker was lost.
@@ -13,11 +14,13 @@ pub(super) struct Refusal {
     retry_after: Option<u32>,
     /// What happened, for the administrator.
     pub(super) why: String,
+    /// What the web server's error log is told, where the protocol has a way there.
+    pub(super) told: Option<Rc<str>>,
 }
 
 impl Refusal {
     const fn new(status: u16, reason: &'static str, why: String) -> Self {
-        Self { status, reason, retry_after: None, why }
+        Self { status, reason, retry_after: None, why, told: None }
     }
 
     /// 400: the web server sent what no request can be made of.
@@ -88,10 +91,10 @@ impl Refusal {
         Self::new(504, "Gateway Timeout", why)
     }
 
-    /// 503: no worker can run the app.
-    pub(super) fn app_unavailable() -> Self {
+    /// 503: no worker can run the app, for this reason if the web server is to know it.
+    pub(super) fn app_unavailable(told: Option<Rc<str>>) -> Self {
         let why = "no worker could start the app; its log says why".to_owned();
-        Self { retry_after: Some(5), ..Self::new(503, "Service Unavailable", why) }
+        Self { retry_after: Some(5), told, ..Self::new(503, "Service Unavailable", why) }
     }
 
     /// The CGI response head (RFC 3875 section 6).

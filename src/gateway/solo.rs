@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 pub use super::cgi::Cgi;
 use super::cgi::Client;
+use super::excuse;
 use super::front::Front;
 use super::{open_access_log, park, runtime};
 use crate::config::GatewayConfig;
@@ -152,11 +153,23 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     client.map_or(Ok(()), Client::end)
 }
 
-/// Says why there is no app, also to who waits for an answer.
-pub fn refuse(peers: Peers, why: &str) {
+/// Says why there is no app: to the log, and to who waits for an answer. Where nobody
+/// reads the log, the first requests on a listening socket are waited for.
+pub fn refuse(peers: Peers, config: &str, program: &str, why: &str) {
     tracing::error!(error = %why.replace('\n', "\n    "), "the app can't be imported");
-    if let Peers::Cgi(request) = peers {
-        request.refuse();
+    match peers {
+        Peers::Cgi(request) => request.refuse(),
+        Peers::Listeners(sockets) if excuse::is_needed() => {
+            let told = parse(config).and_then(|config| {
+                let listener = config.listeners.first().context("there is no listener")?;
+                let socket = sockets.into_iter().next().context("there is no socket")?;
+                excuse::tell(socket, listener.protocol, program, why)
+            });
+            if let Err(error) = told {
+                tracing::error!(%error, "the web server can't be told");
+            }
+        }
+        Peers::Listeners(_) => {}
     }
 }
 

@@ -100,9 +100,13 @@ impl Supervisor<'_> {
             Action::CloseListeners => self.listeners = None,
             Action::Log(note) => {
                 self.systemd.heed(&note);
+                self.beginning.heed(&note);
                 note.write(None);
             }
-            Action::LogOf(group, note) => note.write(self.app_name(group.app)),
+            Action::LogOf(group, note) => {
+                self.beginning.heed(&note);
+                note.write(self.app_name(group.app));
+            }
             Action::Exit(_) => {}
         }
         None

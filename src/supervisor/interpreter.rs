@@ -126,6 +126,14 @@ pub(crate) fn choose(asked: Option<&Path>) -> Result<PathBuf, InterpreterError> 
     }
 }
 
+/// Asks the interpreter who it is, for a process that is about to become it and
+/// could not say then why it can't.
+pub(crate) fn examine(path: &Path, privileges: &Privileges) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(ask(path, privileges, PATIENCE))?;
+    Ok(())
+}
+
 /// What an interpreter says of itself.
 #[derive(Debug, Deserialize)]
 struct Answer {

@@ -7,6 +7,7 @@
 
 mod admin;
 mod backoff;
+mod beginning;
 mod carry_out;
 mod cause;
 mod children;
@@ -41,6 +42,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 use self::admin::Admin;
+pub(crate) use self::beginning::Beginning;
 use self::decide::{Event, State};
 use self::limits::OpenFiles;
 use self::listeners::Listeners;
@@ -78,6 +80,7 @@ struct Supervisor<'l> {
     children: Signal,
     events: Events,
     logs: &'l Logs,
+    beginning: &'l Beginning,
     admin: Admin,
     waiting: Waiting,
     systemd: Systemd,
@@ -90,6 +93,9 @@ impl Supervisor<'_> {
         loop {
             if let Some(status) = self.handle(event) {
                 self.bury(&mut inbox).await;
+                if signals.close().await {
+                    self.beginning.forgive();
+                }
                 return status;
             }
             let wake = self.state.wake_at().map(tokio::time::Instant::from_std);

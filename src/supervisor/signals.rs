@@ -2,6 +2,8 @@
 //! what to do.
 
 use std::io;
+use std::pin::pin;
+use std::task::{Context, Waker};
 
 use nix::sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SigSet};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -54,6 +56,17 @@ impl Signals {
             _ = hang_up.recv() => Event::ReloadWanted,
             _ = user_1.recv() => Event::ReopenLogs,
         }
+    }
+
+    /// The end: further signals wait for who comes after us. Whether one that means
+    /// stop has come before.
+    pub(super) async fn close(mut self) -> bool {
+        // Where that fails, one that comes now is lost.
+        let _ = hold();
+        // The runtime looks for those that have come.
+        tokio::task::yield_now().await;
+        let stopped = pin!(stopped(&mut self.terminate, &mut self.interrupt));
+        stopped.poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     /// Waits for one that means: stop. Others wait.

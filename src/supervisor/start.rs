@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::admin::Admin;
+use super::beginning::Beginning;
 use super::decide::{Plan, State};
 use super::limits::OpenFiles;
 use super::listeners::Listeners;
@@ -28,19 +29,25 @@ const FAILURE: u8 = 1;
 
 /// Runs until it is told to stop, and returns the exit status. What keeps it from
 /// starting is logged: an address, the interpreter, our library or a limit.
+/// `beginning` knows it, too.
 ///
 /// # Errors
 /// When there is no log.
-pub(crate) fn run(config: ServeConfig, source: Source) -> anyhow::Result<u8> {
+pub(crate) fn run(
+    config: ServeConfig,
+    source: Source,
+    beginning: &Beginning,
+) -> anyhow::Result<u8> {
     let held = signals::hold()?;
     // Before anything else is opened: see `Listeners::open`.
     let listeners = Listeners::open(&config.listeners);
     let logs = Logs::start(&config.logs).context("the log can't be written")?;
     let status = listeners
         .map_err(Into::into)
-        .and_then(|listeners| supervise(config, source, listeners, &logs, &held))
+        .and_then(|listeners| supervise(config, source, listeners, &logs, &held, beginning))
         .unwrap_or_else(|error| {
             tracing::error!(error = %format_args!("{error:#}"), "flupd can't start");
+            beginning.fail(&format!("{error:#}"));
             FAILURE
         });
     logs.finish();
@@ -53,6 +60,7 @@ fn supervise(
     listeners: Listeners,
     logs: &Logs,
     held: &Held,
+    beginning: &Beginning,
 ) -> anyhow::Result<u8> {
     let open_files = OpenFiles::raise(&config)?;
     let preload = config.apps.values().any(|app| app.preload);
@@ -84,6 +92,7 @@ fn supervise(
             children: signal(SignalKind::child())?,
             events,
             logs,
+            beginning,
             admin,
             waiting: Waiting::default(),
             systemd: Systemd::new(),

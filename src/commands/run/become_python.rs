@@ -15,6 +15,7 @@ use flupd_channel::packet;
 use flupd_channel::startup::{STATUS_FD, Task, WorkerConfig, send_task};
 
 use crate::config::{GatewayConfig, ListenerConfig, Protocol, Role, ServeConfig};
+use crate::gateway::excuse;
 use crate::inherited;
 use crate::supervisor::interpreter::{self, BOOTSTRAP};
 use crate::supervisor::spawn::{self, SOLO};
@@ -27,6 +28,10 @@ pub(super) fn serve(config: &ServeConfig, cgi: bool) -> anyhow::Result<Infallibl
         bail!("the access log is written by `flupd serve`; let the web server write its own");
     }
     let python = interpreter::choose(app.python.as_deref())?;
+    if excuse::is_needed() {
+        // What it says itself of why it can't do, nobody hears.
+        interpreter::examine(&python, &app.privileges)?;
+    }
     let library = spawn::library(SOLO)?;
     let own = config.listeners.iter().filter(|listen| listen.protocol != Protocol::Status);
     let listeners = own.map(|listen| ListenerConfig {

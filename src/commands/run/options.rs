@@ -66,6 +66,14 @@ impl Options {
     }
 }
 
+/// Whether these words or the script's own ask for SCGI, also where something else in
+/// them is wrong.
+pub(super) fn ask_for_scgi(words: &[OsString], script: &Path) -> bool {
+    let is_it = |word: &str| word == "--scgi" || word.starts_with("--scgi=");
+    let own = || own(script).is_ok_and(|own| own.iter().any(|word| is_it(word)));
+    words.iter().any(|word| is_it(&word.to_string_lossy())) || own()
+}
+
 /// The words of the script's own lines, which stand before its first code.
 fn own(script: &Path) -> anyhow::Result<Vec<String>> {
     let file = File::open(script).context("the script can't be read")?;

@@ -52,6 +52,8 @@ pub(in crate::gateway) struct Pool {
     /// The limits are others now, or nobody needs them any more.
     relimited: Notify,
     health: Cell<Health>,
+    /// Why the app can never be started, for the web server's log.
+    never: RefCell<Option<Rc<str>>>,
     to_wake: RefCell<Vec<Rc<Seat>>>,
     /// Memory for [`Pool::scan`].
     with_news: RefCell<Vec<Rc<Seat>>>,
@@ -121,6 +123,7 @@ impl Pool {
             limits: Cell::new(limits),
             relimited: Notify::new(),
             health: Cell::new(Health::Starting),
+            never: RefCell::default(),
             to_wake: RefCell::default(),
             with_news: RefCell::default(),
             changes: Cell::new(0),
@@ -297,8 +300,18 @@ impl Pool {
     pub(in crate::gateway) fn app_unavailable(&self) {
         self.health.set(Health::Failing);
         for exchange in self.queue.take() {
-            exchange.refuse(Refusal::app_unavailable());
+            exchange.refuse(self.unavailable());
         }
+    }
+
+    /// The app can't be started at all: web servers are told why.
+    pub(in crate::gateway) fn never(&self, why: Rc<str>) {
+        self.never.replace(Some(why));
+        self.app_unavailable();
+    }
+
+    fn unavailable(&self) -> Refusal {
+        Refusal::app_unavailable(self.never.borrow().clone())
     }
 
     /// The worker answers no more: its requests are given to others where that

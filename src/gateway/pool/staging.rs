@@ -24,7 +24,7 @@ impl Pool {
     /// Hands in a whole request.
     pub(in crate::gateway) fn submit(&self, exchange: Rc<Exchange>) {
         let refusal = if self.health.get() == Health::Failing {
-            Refusal::app_unavailable()
+            self.unavailable()
         } else if self.queue.borrow().is_empty() && self.seat(&exchange) {
             return self.changed();
         } else if self.queue.borrow().len() < self.limits.get().queue {

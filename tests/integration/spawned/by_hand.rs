@@ -196,7 +196,7 @@ fn a_cgi_answer_that_nobody_reads_is_given_up() {
 
 /// As spawn-fcgi and mod_fcgid start it: a socket as fd 0, others closed or left
 /// open by accident.
-fn started(script: &Script, shell: &str) -> (Process, UnixStream) {
+pub fn started(script: &Script, shell: &str) -> (Process, UnixStream) {
     let socket = script.file("app.sock");
     let listener = UnixListener::bind(&socket).unwrap();
     let mut command = Command::new("sh");

@@ -34,10 +34,6 @@ fn a_crash_costs_one_request(way: Way) {
 }
 
 fn a_start_that_fails_says_why(way: Way) {
-    // Nobody hears what spawn-fcgi starts.
-    if way == Way::SpawnFcgi {
-        return;
-    }
     let script = Script::with("import no_such_module\n");
     let site = way.start(script);
     assert!(site.get("/").status >= 500);
@@ -47,8 +43,8 @@ fn a_start_that_fails_says_why(way: Way) {
         \x20   return [b'repaired']\n";
     let first = format!("#!/usr/bin/env flupd\n# flupd: {}\n", way.options());
     site.script.write(&first, works);
-    // multiwatch gives up after three failures.
-    if way == Way::Multiwatch {
+    // multiwatch gives up after three failures, and spawn-fcgi has gone.
+    if matches!(way, Way::Multiwatch | Way::SpawnFcgi) {
         return;
     }
     wait::until("the repaired script is served", || site.get("/").text() == "repaired");

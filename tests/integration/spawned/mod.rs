@@ -9,3 +9,4 @@ mod frameworks;
 mod guard;
 mod lives;
 mod requests;
+mod unheard;

@@ -228,16 +228,25 @@ fn nginx(socket: &Path) -> WebServer {
 }
 
 fn spawn_fcgi(script: Script) -> Site {
+    spawn_fcgi_behind(script, "2", nginx)
+}
+
+/// spawn-fcgi with so many processes, and this web server in front of them.
+pub fn spawn_fcgi_behind(
+    script: Script,
+    processes: &str,
+    web: impl FnOnce(&Path) -> WebServer,
+) -> Site {
     let (socket, pids) = (script.file("app.sock"), script.file("pids"));
     let mut command = Command::new("/usr/bin/spawn-fcgi");
     command.arg("-s").arg(&socket).arg("-P").arg(&pids);
-    command.args(["-M", "0666", "-F", "2", "--"]).arg(script.path());
+    command.args(["-M", "0666", "-F", processes, "--"]).arg(script.path());
     prepare(&mut command, &script);
     let output = command.stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let pids = fs::read_to_string(&pids).unwrap();
     let pids = pids.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap());
-    Site { web: nginx(&socket), starter: Starter::Gone(pids.collect()), script }
+    Site { web: web(&socket), starter: Starter::Gone(pids.collect()), script }
 }
 
 fn multiwatch(script: Script) -> Site {
