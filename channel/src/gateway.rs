@@ -9,6 +9,7 @@ use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use cgi::Params;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -23,6 +24,7 @@ pub use crate::replies::{Payload, Replies, Reply, Taken};
 use crate::ring::Reader;
 use crate::slot::{BODY_FILE, BODY_SHARED, DATA_FILE, PARAMS_FILE, Parts, Slot, TIMED};
 use crate::sync::Ordering;
+use crate::waits::WaitsOf;
 use crate::{Phase, Role, activity, request};
 
 /// The body of a request, whole.
@@ -85,7 +87,7 @@ pub fn size(params: &Params, body: &Body) -> Size {
 /// The shared memory of one worker.
 #[derive(Debug)]
 pub struct Memory {
-    mapping: Rc<Mapping>,
+    mapping: Arc<Mapping>,
     threads: usize,
 }
 
@@ -105,12 +107,12 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<(Memory, Vec<Port>)> {
     let sockets = fds.split_off(1);
     let threads = sockets.len();
     let memory = fds.pop().ok_or(io::ErrorKind::InvalidData)?;
-    let mapping = Rc::new(Mapping::new(memory, layout::length(threads))?);
+    let mapping = Arc::new(Mapping::new(memory, layout::length(threads))?);
     let port = |(thread, socket): (usize, OwnedFd)| {
         let socket = std::os::unix::net::UnixStream::from(socket);
         socket.set_nonblocking(true)?;
         Ok(Port {
-            mapping: Rc::clone(&mapping),
+            mapping: Arc::clone(&mapping),
             thread,
             socket: Rc::new(UnixStream::from_std(socket)?),
             ring: Reader::new(thread),
@@ -142,6 +144,12 @@ impl Memory {
         self.mapping.at::<WorkerHead>(0).gateway.0.retract();
     }
 
+    /// How long the threads have waited for the interpreter, for whoever asks.
+    #[must_use]
+    pub fn waits(&self) -> WaitsOf {
+        WaitsOf::new(Arc::clone(&self.mapping), self.threads)
+    }
+
     /// Calls `each` with every thread that has put something into its ring.
     pub fn news(&self, mut each: impl FnMut(usize)) {
         let head = self.mapping.at::<WorkerHead>(0);
@@ -165,7 +173,7 @@ impl Memory {
 /// The gateway's end of one app thread.
 #[derive(Debug)]
 pub struct Port {
-    pub(crate) mapping: Rc<Mapping>,
+    pub(crate) mapping: Arc<Mapping>,
     thread: usize,
     /// Carries descriptors; its end says that the worker has gone.
     socket: Rc<UnixStream>,
@@ -332,10 +340,9 @@ impl Port {
             return;
         }
         self.state = taken.state();
-        let mapping = Rc::clone(&self.mapping);
-        let head = mapping.at::<ThreadHead>(layout::thread(self.thread));
+        let head = self.mapping.at::<ThreadHead>(layout::thread(self.thread));
         if taken.ended() {
-            self.slot(self.front).free();
+            head.slots[self.front % SLOTS].free();
             self.front = (self.front + 1) % SLOTS;
             self.number = activity::after(self.number);
             self.staged -= 1;

@@ -14,6 +14,7 @@ use crate::memory::Shared;
 use crate::sleeper::Sleeper;
 use crate::slot::Slot;
 use crate::sync::{AtomicU32, AtomicU64};
+use crate::waits;
 
 /// How many requests can be staged on one app thread, the running one included.
 pub(crate) const SLOTS: usize = 16;
@@ -61,6 +62,8 @@ pub(crate) struct ThreadHead {
     pub(crate) closed: Line<AtomicU32>,
     /// Written by the worker: what the thread is doing.
     pub(crate) activity: Line<Words>,
+    /// Written by the worker: how long the thread waited for the interpreter.
+    pub(crate) waits: Line<waits::Words>,
     /// The requests.
     pub(crate) slots: [Slot; SLOTS],
 }

@@ -35,6 +35,7 @@ mod slot;
 pub mod startup;
 mod sync;
 pub mod times;
+pub mod waits;
 pub mod worker;
 
 #[cfg(feature = "gateway")]

@@ -100,6 +100,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<Vec<Port>> {
             unrung: None,
             pump: None,
             times: None,
+            claimed: None,
         })
         .collect())
 }
@@ -129,6 +130,8 @@ pub struct Port {
     pump: Option<fn(Pump)>,
     /// Of the running request, if the gateway wants to know.
     times: Option<Times>,
+    /// When the running request was claimed, if that was without the interpreter.
+    claimed: Option<u64>,
 }
 
 impl Port {
@@ -149,7 +152,7 @@ impl Port {
             if self.stopped.load(Ordering::Relaxed) {
                 return Ok(Received::Closed);
             }
-            if let Some(request) = self.try_receive_into(&mut params)? {
+            if let Some(request) = self.claim(&mut params, true)? {
                 return Ok(Received::Request(request));
             }
             let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
@@ -177,13 +180,24 @@ impl Port {
     }
 
     /// The next request if one is staged already, into the memory of `params`
-    /// that have been served. Does not wait.
+    /// that have been served. Does not wait, and may be called with the
+    /// interpreter attached.
     ///
     /// # Errors
     /// [`ChannelError`] when the gateway sent something incomprehensible.
     pub fn try_receive_into(
         &mut self,
         params: &mut EncodedParams,
+    ) -> Result<Option<Request>, ChannelError> {
+        // A gateway on the same thread looks before the app is attached.
+        let detached = self.pump.is_some();
+        self.claim(params, detached)
+    }
+
+    fn claim(
+        &mut self,
+        params: &mut EncodedParams,
+        detached: bool,
     ) -> Result<Option<Request>, ChannelError> {
         if self.stopped.load(Ordering::Relaxed) {
             return Ok(None);
@@ -192,6 +206,8 @@ impl Port {
         let Some(parts) = head.slots[self.slot].claim() else { return Ok(None) };
         self.fresh = true;
         self.times = (parts.place & TIMED != 0).then(Times::claimed);
+        let claimed = || self.times.map_or_else(times::now, |times| times.claimed);
+        self.claimed = detached.then(claimed);
         let claimed = Claimed {
             memory: &self.memory,
             area: layout::area(self.thread, self.slot),
@@ -210,11 +226,17 @@ impl Port {
         self.room_now().is_some_and(|room| room >= times)
     }
 
-    /// The app begins with the request that was received last.
+    /// The app begins with the request that was received last: its thread has
+    /// the interpreter.
     pub fn app_begins(&mut self) {
-        if let Some(times) = &mut self.times {
-            times.begun = times::now();
+        let claimed = self.claimed.take();
+        let now = (claimed.is_some() || self.times.is_some()).then(times::now);
+        if let (Some(times), Some(now)) = (&mut self.times, now) {
+            times.begun = now;
         }
+        let waited = now.zip(claimed).map_or(0, |(now, claimed)| now.saturating_sub(claimed));
+        let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
+        head.waits.0.count(waited);
     }
 
     /// The gateway runs on this very thread: nobody rings or sleeps, `pump` has

@@ -100,6 +100,7 @@ impl AppConfig {
             hosts: self.hosts.clone(),
             prefixes: self.prefixes.clone(),
             script_name: self.script_name.clone(),
+            python: None,
             concurrency: self.workers * self.threads,
             limits: self.limits,
         }

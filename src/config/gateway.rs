@@ -57,6 +57,8 @@ pub struct GatewayApp {
     pub prefixes: Vec<String>,
     /// The mount point to report.
     pub script_name: Option<String>,
+    /// The version of its Python, once that is known.
+    pub python: Option<String>,
     /// How many requests can be inside it at once: workers × threads.
     pub concurrency: usize,
     /// Bounds on its requests.

@@ -105,6 +105,7 @@ impl App {
         self.limits.set(config.limits);
         self.retired.set(false);
         self.metrics.set_retired(false);
+        self.metrics.set_python(config.python.as_deref());
         let next = self.generation(config.generation);
         next.set_limits(config.limits);
         let last = self.active.replace(Rc::clone(&next));

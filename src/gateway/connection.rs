@@ -83,6 +83,8 @@ pub(super) struct Connection {
     /// The request that began last has arrived whole: nothing more is to come.
     whole: bool,
     served: bool,
+    /// Whether no request is open, as the metrics know it.
+    idle: bool,
     last_read: Instant,
     alarm: Pin<Box<Sleep>>,
     /// Whether the alarm knows this task.
@@ -111,6 +113,7 @@ impl Connection {
             cut: false,
             whole: false,
             served: false,
+            idle: false,
             last_read: now,
             armed: false,
         }
@@ -125,6 +128,7 @@ impl Connection {
                 Close::Drop
             }
         };
+        self.rests(false);
         for open in std::mem::take(&mut self.open) {
             self.note(&open, Outcome::Aborted, false);
             if let Stage::Answering(exchange) = open.stage {
@@ -214,6 +218,7 @@ impl Connection {
                 Ok(decoded) => decoded,
                 Err(error) => {
                     warn!(peer = self.peer, %error, "connection closed: the peer broke FastCGI");
+                    self.shared.metrics.broken.add(1);
                     return false;
                 }
             };
@@ -373,6 +378,7 @@ impl Connection {
         if !writing && self.open.is_empty() {
             self.stream.rest();
         }
+        self.rests(self.open.is_empty());
         let wanted = !self.closing || self.is_receiving();
         let reading = !self.input_ended && wanted && room;
         if let Some(deadline) = self.deadline()
@@ -408,6 +414,13 @@ impl Connection {
             Ok(Waited::HungUp) => Ok(Some(Close::Drop)),
             Ok(Waited::Alarm) => Ok(self.too_late()),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the metrics whether no request is open.
+    fn rests(&mut self, idle: bool) {
+        if std::mem::replace(&mut self.idle, idle) != idle {
+            self.shared.metrics.rests(idle);
         }
     }
 

@@ -153,20 +153,22 @@ impl Line {
 
     fn refuse(&mut self, id: u16, exchange: &Exchange, refusal: &Refusal) {
         let class = u8::try_from(refusal.status / 100).unwrap_or_default();
-        if exchange.settle(Ending::Answered(class)) {
-            exchange.pool().iter().for_each(|pool| pool.metrics.refused.add(1));
-        } else {
-            let [client, server] = &self.metrics.rejected;
-            (if class == 4 { client } else { server }).add(1);
+        let (head, body) = (refusal.head(), refusal.body());
+        match exchange.pool().filter(|_| exchange.settle(Ending::Answered(class))) {
+            Some(pool) => {
+                pool.metrics.refused.count(refusal.reason);
+                pool.metrics.sent.add((head.len() + body.len()) as u64);
+            }
+            None => self.metrics.rejected.count(refusal.reason),
         }
         if let Some(tally) = exchange.tally() {
             tally.refuse(refusal);
         }
-        self.dialect.body(&mut self.out, id, refusal.head().as_bytes());
+        self.dialect.body(&mut self.out, id, head.as_bytes());
         if let Some(text) = &refusal.told {
             self.dialect.stderr(&mut self.out, id, text.as_bytes());
         }
-        self.dialect.body(&mut self.out, id, refusal.body().as_bytes());
+        self.dialect.body(&mut self.out, id, body.as_bytes());
         self.dialect.end(&mut self.out, id);
     }
 
@@ -186,7 +188,7 @@ impl Line {
         let mut out = Outgoing::new(&mut self.out);
         let is_fastcgi = self.dialect.is_fastcgi();
         let tally = exchange.tally();
-        let mut end = None;
+        let (mut end, mut sent) = (None, 0);
         let broken = loop {
             if out.is_full() || out.len() >= bound {
                 break None;
@@ -197,6 +199,7 @@ impl Line {
                     if !exchange.started() {
                         exchange.start(status(text));
                     }
+                    sent += text.len();
                     if let Some(tally) = tally {
                         tally.head(text);
                     }
@@ -211,6 +214,7 @@ impl Line {
                     }
                 }
                 Ok(Some(Reply::Body(part))) => {
+                    sent += part.len();
                     if let Some(tally) = tally {
                         tally.body(part.len());
                     }
@@ -239,6 +243,7 @@ impl Line {
                 Err(error) => break Some(error),
             }
         };
+        pool.metrics.sent.add(sent as u64);
         let taken = replies.taken();
         let written = out.write(&self.stream).map(|left| {
             if left.is_some() {

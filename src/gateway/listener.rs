@@ -184,7 +184,7 @@ pub(super) async fn run(
             () = closed.notified() => return,
         };
         match accepted {
-            Ok(None) => {}
+            Ok(None) => admission.metrics.turned_away.add(1),
             Ok(Some((stream, peer))) => {
                 let peer = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
                 admission.admit(stream, &entry, &peer, &shared);

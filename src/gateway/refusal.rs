@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::observe::metrics::Reason;
+
 /// A request that does not reach the app, or whose worker was lost.
 ///
 /// The client sees the status and a line of plain text; `why` is for the log.
@@ -10,8 +12,10 @@ use std::time::Duration;
 pub(super) struct Refusal {
     /// The HTTP status.
     pub(super) status: u16,
-    reason: &'static str,
+    phrase: &'static str,
     retry_after: Option<u32>,
+    /// As what it is counted.
+    pub(super) reason: Reason,
     /// What happened, for the administrator.
     pub(super) why: String,
     /// What the web server's error log is told, where the protocol has a way there.
@@ -19,56 +23,61 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    const fn new(status: u16, reason: &'static str, why: String) -> Self {
-        Self { status, reason, retry_after: None, why, told: None }
+    const fn new(status: u16, phrase: &'static str, reason: Reason, why: String) -> Self {
+        Self { status, phrase, retry_after: None, reason, why, told: None }
     }
 
     /// 400: the web server sent what no request can be made of.
     pub(super) const fn bad_request(why: String) -> Self {
-        Self::new(400, "Bad Request", why)
+        Self::new(400, "Bad Request", Reason::BadRequest, why)
     }
 
     /// 404: no app has the request.
     pub(super) const fn not_found(why: String) -> Self {
-        Self::new(404, "Not Found", why)
+        Self::new(404, "Not Found", Reason::NoApp, why)
     }
 
     /// 408: the rest of the request did not come in time.
     pub(super) const fn timed_out(why: String) -> Self {
-        Self::new(408, "Request Timeout", why)
+        Self::new(408, "Request Timeout", Reason::ReadTimeout, why)
     }
 
     /// 413: the body is over the limit.
     pub(super) fn body_too_large(limit: u64) -> Self {
         let why = format!("the body exceeds {limit} bytes (--max-body)");
-        Self::new(413, "Content Too Large", why)
+        Self::new(413, "Content Too Large", Reason::BodyTooLarge, why)
     }
 
     /// 431: the params are over the limit.
     pub(super) const fn params_too_large(why: String) -> Self {
-        Self::new(431, "Request Header Fields Too Large", why)
+        Self::new(431, "Request Header Fields Too Large", Reason::ParamsTooLarge, why)
     }
 
     /// 500: the body could not be stored.
     pub(super) fn spool_failed(error: &std::io::Error) -> Self {
         let why = format!("the body could not be spooled to a temporary file: {error}");
-        Self::new(500, "Internal Server Error", why)
+        Self::new(500, "Internal Server Error", Reason::SpoolFailed, why)
     }
 
     /// 500: the app ended its answer before it had begun.
     pub(super) fn no_answer() -> Self {
-        Self::new(500, "Internal Server Error", "the app gave no answer".to_owned())
+        Self::new(
+            500,
+            "Internal Server Error",
+            Reason::NoAnswer,
+            "the app gave no answer".to_owned(),
+        )
     }
 
     /// 500: the operating system did not let the request go to a worker.
     pub(super) fn not_handed_over(error: &std::io::Error) -> Self {
         let why = format!("the request could not be handed to a worker: {error}");
-        Self::new(500, "Internal Server Error", why)
+        Self::new(500, "Internal Server Error", Reason::NotHandedOver, why)
     }
 
     /// 502: the worker died with the request inside.
     pub(super) const fn worker_lost(why: String) -> Self {
-        Self::new(502, "Bad Gateway", why)
+        Self::new(502, "Bad Gateway", Reason::WorkerLost, why)
     }
 
     /// 503: as many requests wait as may.
@@ -76,40 +85,47 @@ impl Refusal {
         let requests =
             if limit == 1 { "1 request waits" } else { &format!("{limit} requests wait") };
         let why = format!("{requests} for an app thread already (--queue)");
-        Self { retry_after: Some(1), ..Self::new(503, "Service Unavailable", why) }
+        Self {
+            retry_after: Some(1),
+            ..Self::new(503, "Service Unavailable", Reason::QueueFull, why)
+        }
     }
 
     /// 503: no app thread became free in time.
     pub(super) fn waited_too_long(limit: Duration) -> Self {
         let why = format!("no app thread was free for {} s (--queue-timeout)", limit.as_secs_f64());
-        Self { retry_after: Some(1), ..Self::new(503, "Service Unavailable", why) }
+        Self {
+            retry_after: Some(1),
+            ..Self::new(503, "Service Unavailable", Reason::QueueTimeout, why)
+        }
     }
 
     /// 504: the app does not answer.
     pub(super) fn took_too_long(limit: Duration) -> Self {
         let why = format!("no answer after {} s (--request-timeout)", limit.as_secs_f64());
-        Self::new(504, "Gateway Timeout", why)
+        Self::new(504, "Gateway Timeout", Reason::RequestTimeout, why)
     }
 
     /// 503: no worker can run the app, for this reason if the web server is to know it.
     pub(super) fn app_unavailable(told: Option<Rc<str>>) -> Self {
         let why = "no worker could start the app; its log says why".to_owned();
-        Self { retry_after: Some(5), told, ..Self::new(503, "Service Unavailable", why) }
+        let reason = Reason::AppUnavailable;
+        Self { retry_after: Some(5), told, ..Self::new(503, "Service Unavailable", reason, why) }
     }
 
     /// The CGI response head (RFC 3875 section 6).
     pub(super) fn head(&self) -> String {
-        let (status, reason, length) = (self.status, self.reason, self.body().len());
+        let (status, phrase, length) = (self.status, self.phrase, self.body().len());
         let retry = self.retry_after.map(|s| format!("Retry-After: {s}\r\n")).unwrap_or_default();
         format!(
-            "Status: {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+            "Status: {status} {phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n\
              Content-Length: {length}\r\n{retry}\r\n"
         )
     }
 
     /// The body: the status in words, nothing of the inside.
     pub(super) fn body(&self) -> String {
-        format!("{} {}\n", self.status, self.reason)
+        format!("{} {}\n", self.status, self.phrase)
     }
 }
 

@@ -51,6 +51,12 @@ impl Request {
         self.data.is_none() && size(&self.params, &self.body) == Size::Small
     }
 
+    /// The bytes of params and bodies.
+    pub(super) fn length(&self) -> u64 {
+        let data = self.data.as_ref().map_or(0, Body::length);
+        self.params.bytes().len() as u64 + self.body.length() + data
+    }
+
     /// What the web server calls it, for the log; no longer than [`MAX_ID`].
     pub(super) fn id(&self) -> Option<String> {
         let id = request_id(&self.params)?;

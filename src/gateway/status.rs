@@ -16,7 +16,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::AddressFamily;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -156,7 +156,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(request.method(), request.uri().path(), &metrics);
+        let response = respond(request.method(), request.uri(), &metrics);
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
@@ -175,14 +175,14 @@ where
 }
 
 /// What is told at a path.
-fn respond(method: &Method, path: &str, metrics: &Metrics) -> Response<Full<Bytes>> {
+fn respond(method: &Method, uri: &Uri, metrics: &Metrics) -> Response<Full<Bytes>> {
     if method != Method::GET && method != Method::HEAD {
         let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".into());
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refusal;
     }
-    match path {
-        "/metrics" => text(StatusCode::OK, METRICS, metrics.to_text()),
+    match uri.path() {
+        "/metrics" => text(StatusCode::OK, METRICS, metrics.to_text(uri.query() == Some("pss"))),
         "/healthz" => text(StatusCode::OK, PLAIN, "alive\n".into()),
         "/readyz" => match metrics.unready() {
             None => text(StatusCode::OK, PLAIN, "ready\n".into()),
@@ -205,29 +205,37 @@ fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<B
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::metrics::Stand;
 
     #[test]
     fn nothing_but_get_is_answered() {
         let metrics = Metrics::default();
         for method in [Method::POST, Method::PUT, Method::DELETE] {
-            let response = respond(&method, "/metrics", &metrics);
+            let response = respond(&method, &Uri::from_static("/metrics"), &metrics);
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
             assert_eq!(response.headers()[ALLOW], "GET, HEAD");
         }
-        assert_eq!(respond(&Method::HEAD, "/metrics", &metrics).status(), StatusCode::OK);
-        assert_eq!(respond(&Method::GET, "/metricsx", &metrics).status(), StatusCode::NOT_FOUND);
+        assert_eq!(
+            respond(&Method::HEAD, &Uri::from_static("/metrics"), &metrics).status(),
+            StatusCode::OK
+        );
+        assert_eq!(
+            respond(&Method::GET, &Uri::from_static("/metricsx"), &metrics).status(),
+            StatusCode::NOT_FOUND
+        );
     }
 
     #[test]
     fn readiness_follows_the_workers() {
         let metrics = Metrics::default();
-        let ready = || respond(&Method::GET, "/readyz", &metrics).status().as_u16();
+        let ready =
+            || respond(&Method::GET, &Uri::from_static("/readyz"), &metrics).status().as_u16();
         let app = metrics.app(crate::config::AppId(0), None);
         // It is only tried so far.
         assert_eq!(ready(), 200);
         app.set_retired(false);
         assert_eq!(ready(), 503);
-        app.ready.set(1);
+        app.generation(1).stands(Stand { ready: 1, ..Stand::default() });
         assert_eq!(ready(), 200);
         metrics.set_stopping();
         assert_eq!(ready(), 503);

@@ -5,15 +5,22 @@
 //! request that is being counted.
 
 mod app;
+mod generation;
 mod histogram;
+mod process;
+mod reason;
 mod text;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-pub use self::app::{AppMetrics, Ending, Stand};
+pub use self::app::{AppMetrics, Ending};
+pub use self::generation::{Generation, Stand};
 pub use self::histogram::Histogram;
+pub use self::reason::{Reason, Reasons};
 use crate::config::AppId;
 
 /// A number that one thread changes.
@@ -39,18 +46,42 @@ impl Cell {
 }
 
 /// All of one gateway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
+    /// When the gateway has begun.
+    began: SystemTime,
     /// Connections of web servers that are open.
     pub connections: Cell,
+    /// Those of them on which no request is open.
+    pub idle: Cell,
     /// Connections that were accepted.
     pub accepted: Cell,
-    /// Requests that were refused before they reached an app, by the class of their
-    /// status: all of them 4xx or 5xx.
-    pub rejected: [Cell; 2],
+    /// Connections that were refused, because `--allow` names others.
+    pub turned_away: Cell,
+    /// Connections that were closed, because the peer broke the protocol.
+    pub broken: Cell,
+    /// Requests that were refused before they reached an app.
+    pub rejected: Reasons,
     apps: Mutex<BTreeMap<AppId, Arc<AppMetrics>>>,
     watched: AtomicBool,
     stopping: AtomicBool,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            began: SystemTime::now(),
+            connections: Cell::default(),
+            idle: Cell::default(),
+            accepted: Cell::default(),
+            turned_away: Cell::default(),
+            broken: Cell::default(),
+            rejected: Reasons::default(),
+            apps: Mutex::default(),
+            watched: AtomicBool::default(),
+            stopping: AtomicBool::default(),
+        }
+    }
 }
 
 impl Metrics {
@@ -100,6 +131,12 @@ impl Metrics {
         self.connections.set(self.connections.get().saturating_sub(1));
     }
 
+    /// A connection has become idle, or is not any more.
+    pub fn rests(&self, idle: bool) {
+        let count = self.idle.get();
+        self.idle.set(if idle { count + 1 } else { count.saturating_sub(1) });
+    }
+
     /// Why a load balancer should send its requests elsewhere; `None` if they will
     /// be answered here.
     #[must_use]
@@ -108,7 +145,7 @@ impl Metrics {
             return Some("flupd is stopping".to_owned());
         }
         let apps = self.apps();
-        let waits = apps.iter().find(|app| !app.is_retired() && app.ready.get() == 0)?;
+        let waits = apps.iter().find(|app| !app.is_retired() && app.stand().ready == 0)?;
         Some(format!("{} has no worker that is ready", waits.name))
     }
 }

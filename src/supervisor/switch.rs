@@ -9,7 +9,7 @@ use super::decide::Event;
 use super::listeners::Listeners;
 use super::reload::{self, Found, Prepared};
 use super::{Supervisor, orphans};
-use crate::config::GatewayConfig;
+use crate::config::{GatewayConfig, GroupId};
 use crate::control::ToGateway;
 
 impl Supervisor<'_> {
@@ -56,6 +56,12 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn gateway_config(&self, listeners: &Listeners) -> GatewayConfig {
-        self.config.gateway(listeners.configs(), |app| self.reloads.active(app))
+        let mut config = self.config.gateway(listeners.configs(), |app| self.reloads.active(app));
+        for (id, app) in &mut config.apps {
+            let group = GroupId { app: *id, generation: app.generation };
+            let program = self.programs.get(&group);
+            app.python = program.map(|program| program.interpreter.version.clone());
+        }
+        config
     }
 }

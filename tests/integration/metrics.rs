@@ -1,5 +1,7 @@
 //! The status listener: what it tells is true, and it tells it whatever else goes on.
 
+mod families;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -76,6 +78,19 @@ impl Samples {
     fn of(&self, name: &str) -> f64 {
         self.with(name, "app", "app")
     }
+
+    /// All samples of this name together.
+    fn sum(&self, name: &str) -> f64 {
+        let name = format!("flupd_{name}");
+        self.0.iter().filter(|(n, _, _)| *n == name).map(|(_, _, value)| value).sum()
+    }
+
+    /// The samples of this name that have this label, together.
+    fn sum_with(&self, name: &str, label: &str, value: &str) -> f64 {
+        let name = format!("flupd_{name}");
+        let those = self.0.iter().filter(|(n, labels, _)| *n == name && labels[label] == value);
+        those.map(|(_, _, value)| value).sum()
+    }
 }
 
 /// Through a real web server: each request is counted once, by status, and its time
@@ -105,12 +120,12 @@ fn the_counts_are_those_of_the_load() {
         assert_eq!(samples.with("requests_total", "status", class), count, "{class}");
     }
     assert_eq!(samples.of("request_duration_seconds_count"), 17.0);
-    assert_eq!(samples.of("refused_total"), 0.0);
+    assert_eq!(samples.sum("refused_total"), 0.0);
     let slow = 17.0 - duration_bucket(&samples, "0.25");
     assert!((2.0..17.0).contains(&slow), "{slow}");
     let (sum, busy) =
         (samples.of("request_duration_seconds_sum"), samples.of("busy_seconds_total"));
-    assert!(sum >= 0.6 && busy >= 0.6 && busy <= sum + 0.001, "{sum} {busy}");
+    assert!(sum >= 0.6 && busy >= 0.6 && busy <= sum + 0.1, "{sum} {busy}");
     assert_eq!(samples.of("queue_wait_seconds_count"), 17.0);
     assert_eq!((samples.of("threads"), samples.of("threads_busy")), (4.0, 0.0));
 }
@@ -161,7 +176,7 @@ fn it_answers_while_all_is_saturated() {
     }
     let samples = status.samples();
     assert_eq!((samples.of("threads"), samples.of("threads_busy")), (3.0, 3.0));
-    assert_eq!((samples.of("queue_length"), samples.of("refused_total")), (1.0, 1.0));
+    assert_eq!((samples.of("queue_length"), samples.sum("refused_total")), (1.0, 1.0));
     assert_eq!(samples.with("requests_total", "status", "5xx"), 1.0);
 
     let waited = waits_since.elapsed().as_secs_f64();
@@ -208,7 +223,7 @@ fn ends_are_told_apart() {
     let samples = status.samples();
     assert_eq!(samples.with("worker_ends_total", "cause", "SIGKILL"), 1.0);
     assert_eq!(samples.with("requests_total", "status", "cancelled"), 1.0);
-    assert_eq!((samples.of("refused_total"), samples.of("repeated_total")), (1.0, 0.0));
+    assert_eq!((samples.sum("refused_total"), samples.of("repeated_total")), (1.0, 0.0));
     assert!(samples.of("worker_resident_bytes") > 1e6);
 }
 
@@ -271,7 +286,8 @@ fn a_reload_keeps_the_counts() {
         });
         wait::until("the old worker has gone", || {
             let samples = status.samples();
-            ["starting", "ready", "leaving"].map(|state| samples.with("workers", "state", state))
+            ["starting", "ready", "leaving"]
+                .map(|state| samples.sum_with("workers", "state", state))
                 == [0.0, 1.0, 0.0]
         });
     }

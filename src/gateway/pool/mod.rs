@@ -33,7 +33,7 @@ use super::seldom::Seldom;
 use crate::config::{AppLimits, GroupId, PerWorker};
 use crate::control::FromGateway;
 use crate::observe::access::Seated;
-use crate::observe::metrics::{AppMetrics, Ending, Stand};
+use crate::observe::metrics::{AppMetrics, Ending, Generation, Stand};
 
 /// How long a worker whose ports are closed may take to end its process.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -68,7 +68,8 @@ pub(in crate::gateway) struct Pool {
     /// Nobody will work here any more.
     deserted: Cell<bool>,
     pub(in crate::gateway) metrics: Arc<AppMetrics>,
-    /// What it has told of itself there.
+    /// Where it tells how it stands.
+    standing: Arc<Generation>,
     stand: Cell<Stand>,
 }
 
@@ -132,6 +133,7 @@ impl Pool {
             supervisor,
             successor: RefCell::default(),
             deserted: Cell::new(false),
+            standing: metrics.generation(id.generation),
             metrics,
             stand: Cell::default(),
         })
@@ -175,6 +177,7 @@ impl Pool {
                 }
             });
         }
+        self.metrics.worker_started(worker, pid, memory.waits());
         let entry = Worker {
             pid,
             ready: false,
@@ -187,7 +190,6 @@ impl Pool {
             served: 0,
         };
         self.workers.borrow_mut().insert(worker, entry);
-        self.metrics.worker_started(worker, pid);
     }
 
     /// What the log calls the app, where there can be several.
@@ -253,7 +255,7 @@ impl Pool {
     pub(in crate::gateway) fn is_over(&self) -> bool {
         let over = self.workers.borrow().is_empty();
         if over {
-            self.tell();
+            self.metrics.generation_over(self.id.generation);
             self.deserted.set(true);
             self.pulse.notify_one();
             self.relimited.notify_one();

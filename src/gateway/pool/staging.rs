@@ -12,6 +12,7 @@ use tracing::{error, warn};
 use super::{Health, Pool};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::refusal::Refusal;
+use crate::gateway::request::Request;
 use crate::gateway::seat::Seat;
 
 /// How many requests a seat has at most, the running one included.
@@ -23,6 +24,7 @@ const YOUNG: Duration = Duration::from_micros(500);
 impl Pool {
     /// Hands in a whole request.
     pub(in crate::gateway) fn submit(&self, exchange: Rc<Exchange>) {
+        self.metrics.received.add(exchange.request.as_ref().map_or(0, Request::length));
         let refusal = if self.health.get() == Health::Failing {
             self.unavailable()
         } else if self.queue.borrow().is_empty() && self.seat(&exchange) {

@@ -118,9 +118,8 @@ impl Pool {
                 (true, _) => now.ready += 1,
             }
         }
-        let before = self.stand.replace(now);
-        if before != now {
-            self.metrics.stands(before, now);
+        if self.stand.replace(now) != now {
+            self.standing.stands(now);
         }
     }
 

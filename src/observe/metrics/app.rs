@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Cell, Histogram};
+use flupd_channel::waits::{Waits, WaitsOf};
+
+use super::generation::{Generation, Stand};
+use super::worker::{Worker, WorkerFacts};
+use super::{Cell, Histogram, Reasons};
 
 /// How a request has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,23 +38,6 @@ impl Ending {
     }
 }
 
-/// How many there are right now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stand {
-    /// Requests that wait for a thread.
-    pub queued: u64,
-    /// App threads with a request.
-    pub busy: u64,
-    /// App threads that take requests.
-    pub threads: u64,
-    /// Workers that import the app.
-    pub starting: u64,
-    /// Workers that take requests.
-    pub ready: u64,
-    /// Workers that finish what they have begun.
-    pub leaving: u64,
-}
-
 /// What is counted of one app.
 #[derive(Debug)]
 pub struct AppMetrics {
@@ -61,27 +48,24 @@ pub struct AppMetrics {
     pub duration: Histogram,
     /// From the whole request to its turn at an app thread.
     pub wait: Histogram,
-    /// The time that app threads had requests, in nanoseconds.
-    pub busy_nanos: Cell,
     /// Answers that flupd gave by itself.
-    pub refused: Cell,
+    pub refused: Reasons,
     /// Requests that were given to a second worker.
     pub repeated: Cell,
-    /// See [`Stand`].
-    pub queued: Cell,
-    /// See [`Stand`].
-    pub busy: Cell,
-    /// See [`Stand`].
-    pub threads: Cell,
-    /// See [`Stand`].
-    pub starting: Cell,
-    /// See [`Stand`].
-    pub ready: Cell,
-    /// See [`Stand`].
-    pub leaving: Cell,
+    /// Params and bodies of requests that have arrived whole, in bytes.
+    pub received: Cell,
+    /// Heads and bodies of answers that have gone out, in bytes.
+    pub sent: Cell,
+    /// The version of its Python, once that is known.
+    python: Mutex<Option<String>>,
+    generations: Mutex<BTreeMap<u64, Arc<Generation>>>,
+    /// What was counted in generations that have gone: busy and idle nanoseconds.
+    thread_nanos: [Cell; 2],
     /// How often workers have ended as `exit status 3`, `SIGSEGV`, `told`.
     ends: Mutex<BTreeMap<String, u64>>,
-    pids: Mutex<BTreeMap<u64, u32>>,
+    workers: Mutex<BTreeMap<u64, Worker>>,
+    /// What workers that have gone had waited for the interpreter.
+    waits: Mutex<Waits>,
     watched: AtomicBool,
     retired: AtomicBool,
 }
@@ -95,17 +79,16 @@ impl AppMetrics {
             requests: Default::default(),
             duration: Histogram::default(),
             wait: Histogram::default(),
-            busy_nanos: Cell::default(),
-            refused: Cell::default(),
+            refused: Reasons::default(),
             repeated: Cell::default(),
-            queued: Cell::default(),
-            busy: Cell::default(),
-            threads: Cell::default(),
-            starting: Cell::default(),
-            ready: Cell::default(),
-            leaving: Cell::default(),
+            received: Cell::default(),
+            sent: Cell::default(),
+            python: Mutex::default(),
+            generations: Mutex::default(),
+            thread_nanos: Default::default(),
             ends: Mutex::default(),
-            pids: Mutex::default(),
+            workers: Mutex::default(),
+            waits: Mutex::default(),
             watched: AtomicBool::new(false),
             retired: AtomicBool::new(true),
         }
@@ -120,8 +103,6 @@ impl AppMetrics {
         self.duration.observe(took);
         if let Some(waited) = waited {
             self.wait.observe(waited);
-            let busy = took.saturating_sub(waited).as_nanos();
-            self.busy_nanos.add(u64::try_from(busy).unwrap_or(u64::MAX));
         }
     }
 
@@ -130,39 +111,81 @@ impl AppMetrics {
         Ending::LABELS.into_iter().zip(self.requests.iter().map(Cell::get))
     }
 
-    /// What one generation has now in the place of what it had `before`.
-    pub fn stands(&self, before: Stand, now: Stand) {
-        let put = |cell: &Cell, before: u64, now: u64| {
-            cell.set(cell.get().wrapping_add(now).wrapping_sub(before));
-        };
-        put(&self.queued, before.queued, now.queued);
-        put(&self.busy, before.busy, now.busy);
-        put(&self.threads, before.threads, now.threads);
-        put(&self.starting, before.starting, now.starting);
-        put(&self.ready, before.ready, now.ready);
-        put(&self.leaving, before.leaving, now.leaving);
+    /// How things stand with a generation, for who tells it.
+    pub fn generation(&self, generation: u64) -> Arc<Generation> {
+        Arc::clone(locked(&self.generations).entry(generation).or_default())
     }
 
-    /// A worker runs as this process.
-    pub fn worker_started(&self, worker: u64, pid: u32) {
-        self.pids.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, pid);
+    /// Nobody works in this generation any more.
+    pub fn generation_over(&self, generation: u64) {
+        let Some(over) = locked(&self.generations).remove(&generation) else { return };
+        for (sum, nanos) in self.thread_nanos.iter().zip(over.thread_nanos()) {
+            sum.add(nanos);
+        }
+    }
+
+    /// How each generation stands.
+    pub fn stands(&self) -> Vec<(u64, Stand)> {
+        locked(&self.generations).iter().map(|(number, one)| (*number, one.stand())).collect()
+    }
+
+    /// How all of them stand together.
+    pub fn stand(&self) -> Stand {
+        self.stands().into_iter().fold(Stand::default(), |sum, (_, one)| sum.and(one))
+    }
+
+    /// For how long app threads were busy and idle, all together, in nanoseconds.
+    pub(super) fn thread_nanos(&self) -> [u64; 2] {
+        // While the list is held, none goes over to what has gone.
+        let generations = locked(&self.generations);
+        let gone = self.thread_nanos.each_ref().map(Cell::get);
+        generations.values().fold(gone, |[busy, idle], one| {
+            let [b, i] = one.thread_nanos();
+            [busy.wrapping_add(b), idle.wrapping_add(i)]
+        })
+    }
+
+    /// The version of the Python that runs it.
+    pub fn set_python(&self, version: Option<&str>) {
+        *locked(&self.python) = version.map(str::to_owned);
+    }
+
+    /// The version of the Python that runs it.
+    pub(super) fn python(&self) -> Option<String> {
+        locked(&self.python).clone()
+    }
+
+    /// A worker runs as this process, whose threads tell their waits there.
+    pub fn worker_started(&self, worker: u64, pid: u32, waits: WaitsOf) {
+        locked(&self.workers).insert(worker, Worker::new(pid, waits));
     }
 
     /// It has ended; how is told in the supervisor's words, and whether it was told to.
     pub fn worker_ended(&self, worker: u64, cause: &str, expected: bool) {
-        self.pids.lock().unwrap_or_else(PoisonError::into_inner).remove(&worker);
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        *ends.entry(shortened(cause, expected)).or_default() += 1;
+        let mut workers = locked(&self.workers);
+        if let Some(gone) = workers.remove(&worker) {
+            locked(&self.waits).add(gone.waits());
+        }
+        drop(workers);
+        *locked(&self.ends).entry(shortened(cause, expected)).or_default() += 1;
+    }
+
+    /// How long app threads have waited for the interpreter.
+    pub(super) fn waits(&self) -> Waits {
+        let workers = locked(&self.workers);
+        let mut sum = *locked(&self.waits);
+        workers.values().for_each(|worker| sum.add(worker.waits()));
+        sum
     }
 
     /// How often workers have ended, and how.
     pub(super) fn ends(&self) -> BTreeMap<String, u64> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.ends).clone()
     }
 
     /// The processes that are its workers.
-    pub(super) fn pids(&self) -> BTreeMap<u64, u32> {
-        self.pids.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn workers(&self) -> Vec<WorkerFacts> {
+        locked(&self.workers).iter().map(|(number, worker)| worker.told(*number)).collect()
     }
 
     /// Whether [`Stand`]s are of any use.
@@ -183,6 +206,10 @@ impl AppMetrics {
     pub(super) fn is_retired(&self) -> bool {
         self.retired.load(Relaxed)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Few words for what can be said in many: each makes a line of its own.
@@ -219,11 +246,11 @@ mod tests {
     #[test]
     fn generations_add_up() {
         let app = AppMetrics::new("shop");
-        let two = Stand { ready: 2, busy: 1, ..Stand::default() };
-        app.stands(Stand::default(), two);
-        app.stands(Stand::default(), Stand { ready: 3, ..Stand::default() });
-        assert_eq!((app.ready.get(), app.busy.get()), (5, 1));
-        app.stands(two, Stand::default());
-        assert_eq!((app.ready.get(), app.busy.get()), (3, 0));
+        app.generation(1).stands(Stand { ready: 2, busy: 1, ..Stand::default() });
+        app.generation(2).stands(Stand { ready: 3, ..Stand::default() });
+        assert_eq!((app.stand().ready, app.stand().busy), (5, 1));
+        app.generation_over(1);
+        assert_eq!((app.stand().ready, app.stand().busy), (3, 0));
+        assert!(app.thread_nanos()[0] > 0, "what was counted stays");
     }
 }

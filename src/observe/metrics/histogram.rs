@@ -27,13 +27,9 @@ impl Histogram {
         self.nanos.add(nanos);
     }
 
-    /// How many took up to each of the bounds, and how many there are in all.
-    pub(super) fn cumulative(&self) -> [u64; BOUNDS.len() + 1] {
-        let mut sum = 0;
-        self.buckets.each_ref().map(|bucket| {
-            sum += bucket.get();
-            sum
-        })
+    /// How many are in each bucket, and in no smaller one.
+    pub(super) fn counts(&self) -> [u64; BOUNDS.len() + 1] {
+        self.buckets.each_ref().map(Cell::get)
     }
 
     /// How long all of them took together, in seconds.
@@ -48,14 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_duration_is_in_its_bucket_and_in_all_above() {
+    fn each_duration_is_in_its_bucket() {
         let histogram = Histogram::default();
         for millis in [0, 1, 2, 3, 70_000] {
             histogram.observe(Duration::from_millis(millis));
         }
-        let counts = histogram.cumulative();
-        assert_eq!(counts[..3], [2, 3, 4]);
-        assert_eq!((counts[14], counts[15]), (4, 5));
+        let counts = histogram.counts();
+        assert_eq!(counts[..4], [2, 1, 1, 0]);
+        assert_eq!((counts[14], counts[15]), (0, 1));
         assert!((histogram.seconds() - 70.006).abs() < 1e-9);
     }
 }

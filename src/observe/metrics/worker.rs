@@ -1,0 +1,49 @@
+//! One worker process, as the metrics have it.
+
+use std::time::SystemTime;
+
+use flupd_channel::waits::{Waits, WaitsOf};
+
+use super::process;
+
+/// A worker process that lives.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pid: u32,
+    started: SystemTime,
+    /// How long its threads have waited for the interpreter.
+    waits: WaitsOf,
+}
+
+impl Worker {
+    /// It has been started just now.
+    pub(super) fn new(pid: u32, waits: WaitsOf) -> Self {
+        Self { pid, started: SystemTime::now(), waits }
+    }
+
+    pub(super) fn waits(&self) -> Waits {
+        self.waits.read()
+    }
+
+    pub(super) fn told(&self, number: u64) -> WorkerFacts {
+        WorkerFacts {
+            number,
+            pid: self.pid,
+            started: self.started,
+            resident: process::resident(self.pid),
+            cpu: process::cpu_seconds(self.pid),
+        }
+    }
+}
+
+/// What can be told of a worker.
+#[derive(Debug)]
+pub(super) struct WorkerFacts {
+    pub(super) number: u64,
+    pub(super) pid: u32,
+    pub(super) started: SystemTime,
+    /// In bytes; `None` if it has gone.
+    pub(super) resident: Option<u64>,
+    /// Of all its threads; `None` if it has gone.
+    pub(super) cpu: Option<f64>,
+}
