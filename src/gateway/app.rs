@@ -85,7 +85,7 @@ impl App {
 
     /// How many answers flupd gave in its place.
     pub(super) fn refused(&self) -> u64 {
-        self.metrics.refused.get()
+        self.metrics.refused.sum()
     }
 
     /// The pool of a generation, which need not take requests.

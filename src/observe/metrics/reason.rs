@@ -65,6 +65,12 @@ impl Reasons {
         }
     }
 
+    /// How many there were in all.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.0.iter().fold(0, |sum, count| sum.wrapping_add(count.get()))
+    }
+
     /// All of them, with their labels.
     pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Reason::LABELS.into_iter().zip(self.0.iter().map(Cell::get))
