@@ -3,8 +3,16 @@
 //!
 //! Both sides count the requests of a thread, in the same order: the worker those
 //! that it runs, the gateway those that it has seen the end of.
+//!
+//! There is also what the thread's CPU clock said when its request began, so that
+//! who asks can tell what the request has cost. To ask that clock costs a system
+//! call; so a worker asks it once in a tick of the kernel's clock, and what
+//! several requests of one tick have cost may be counted to the last of them.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::layout::{self, ThreadHead};
 use crate::memory::Mapping;
@@ -29,6 +37,23 @@ pub(crate) struct Words {
     /// The number of the last request that was begun, and what it has come to.
     word: AtomicU64,
     tid: AtomicU32,
+    /// In which tick that request was begun, in nanoseconds of
+    /// `CLOCK_MONOTONIC_COARSE`.
+    tick: AtomicU64,
+    /// The thread's CPU clock in that tick, in nanoseconds.
+    cpu: AtomicU64,
+}
+
+/// A request that an app thread has begun, as the worker says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The thread's id.
+    pub tid: u32,
+    /// The thread's CPU clock when it began, or up to a tick of the kernel's
+    /// clock before.
+    pub cpu: Duration,
+    /// When that was: nanoseconds of `CLOCK_MONOTONIC`, up to a tick before.
+    pub at: u64,
 }
 
 /// Where an app thread writes what it does.
@@ -53,8 +78,14 @@ impl Activity {
     /// The next request is begun.
     pub fn take(&self) {
         let words = self.words();
+        let tick = nanos(ClockId::MonotonicCoarse);
+        if words.tick.load(Ordering::Relaxed) != tick {
+            words.tick.store(tick, Ordering::Relaxed);
+            words.cpu.store(nanos(ClockId::ThreadCPUTime), Ordering::Relaxed);
+        }
         let number = after(number(words.word.load(Ordering::Relaxed)));
-        words.word.store(u64::from(number) << 32, Ordering::Relaxed);
+        // Who sees the number sees its clocks.
+        words.word.store(u64::from(number) << 32, Ordering::Release);
     }
 
     /// The app runs it.
@@ -126,10 +157,26 @@ impl Words {
         }
     }
 
-    /// The thread's id; 0 before it has begun.
-    pub(crate) fn tid(&self) -> u32 {
-        self.tid.load(Ordering::Relaxed)
+    /// How the request of this number was begun; `None` if it is not the last one
+    /// that was.
+    pub(crate) fn begun(&self, request: u32) -> Option<Begun> {
+        let is_last = || number(self.word.load(Ordering::Acquire)) == request;
+        if !is_last() {
+            return None;
+        }
+        let begun = Begun {
+            tid: self.tid.load(Ordering::Relaxed),
+            cpu: Duration::from_nanos(self.cpu.load(Ordering::Acquire)),
+            at: self.tick.load(Ordering::Acquire),
+        };
+        is_last().then_some(begun)
     }
+}
+
+/// A clock that begins at 0 when the machine or the thread does.
+fn nanos(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
 const fn number(word: u64) -> u32 {
@@ -159,5 +206,16 @@ mod tests {
         assert_eq!(words.phase(1, false), Phase::Over);
         words.word.store(u64::MAX, Ordering::Relaxed);
         assert_eq!(words.phase(u32::MAX, false), Phase::Over);
+    }
+
+    #[test]
+    fn a_request_is_begun_with_the_clock_of_its_thread() {
+        let words = Words::default();
+        assert_eq!(words.begun(1), None);
+        words.tid.store(7, Ordering::Relaxed);
+        words.cpu.store(5_000_000, Ordering::Relaxed);
+        words.word.store(1 << 32 | APP, Ordering::Release);
+        let begun = Begun { tid: 7, cpu: Duration::from_millis(5), at: 0 };
+        assert_eq!((words.begun(1), words.begun(2)), (Some(begun), None));
     }
 }

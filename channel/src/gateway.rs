@@ -25,7 +25,7 @@ use crate::ring::Reader;
 use crate::slot::{BODY_FILE, BODY_SHARED, DATA_FILE, PARAMS_FILE, Parts, Slot, TIMED};
 use crate::sync::Ordering;
 use crate::waits::WaitsOf;
-use crate::{Phase, Role, activity, request};
+use crate::{Begun, Phase, Role, activity, request};
 
 /// The body of a request, whole.
 #[derive(Debug)]
@@ -306,10 +306,11 @@ impl Port {
         }
     }
 
-    /// The id of the thread, as the worker says; 0 before it has begun.
+    /// How the request in front was begun, as the worker says; `None` if it was
+    /// not.
     #[must_use]
-    pub fn tid(&self) -> u32 {
-        self.head().activity.0.tid()
+    pub fn begun(&self) -> Option<Begun> {
+        self.head().activity.0.begun(self.number)
     }
 
     /// Nobody waits any more for the answer of the request at this position; the

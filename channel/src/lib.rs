@@ -50,7 +50,7 @@ mod replies;
 use std::io;
 use std::os::fd::OwnedFd;
 
-pub use activity::{Activity, Phase};
+pub use activity::{Activity, Begun, Phase};
 pub use error::ChannelError;
 pub use frame::{LogLevel, Outcome};
 pub use layout::MAX_THREADS;

@@ -68,6 +68,11 @@ impl App {
         })
     }
 
+    /// Its name, where there can be several.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Bounds on its requests.
     pub(super) const fn limits(&self) -> AppLimits {
         self.limits.get()

@@ -264,6 +264,7 @@ impl Connection {
                 let tally = self.shared.access.is_some().then(Box::default);
                 let pool = route.app.pool();
                 let exchange = Exchange::new(request, Rc::clone(&pool), wake, open.id, line, tally);
+                open.listed = None;
                 open.stage = Stage::Answering(Rc::clone(&exchange));
                 pool.submit(exchange);
             }
@@ -379,6 +380,9 @@ impl Connection {
             self.stream.rest();
         }
         self.rests(self.open.is_empty());
+        for open in self.open.iter_mut().filter(|open| open.is_receiving()) {
+            open.list(&self.shared.reading);
+        }
         let wanted = !self.closing || self.is_receiving();
         let reading = !self.input_ended && wanted && room;
         if let Some(deadline) = self.deadline()

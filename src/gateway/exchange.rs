@@ -13,6 +13,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use cgi::Params;
 use flupd_channel::worker::Pump;
@@ -219,14 +220,18 @@ impl Exchange {
         Ending::Answered((self.status.get() / 100) as u8)
     }
 
+    /// How long it had waited for its turn, if that has come.
+    pub(super) fn waited(&self) -> Option<Duration> {
+        self.begun.get().map(|turn| turn.saturating_duration_since(self.arrived))
+    }
+
     /// Tells the metrics how it has ended, once. `false` if no app had it.
     pub(super) fn settle(&self, ending: Ending) -> bool {
         let pool = self.pool.borrow();
         let Some(pool) = &*pool else { return false };
         if !self.settled.replace(true) {
             let since = |then: Instant| park::now().saturating_duration_since(then);
-            let waited = self.begun.get().map(|turn| turn.duration_since(self.arrived));
-            pool.metrics.ended(ending, since(self.arrived), waited);
+            pool.metrics.ended(ending, since(self.arrived), self.waited());
         }
         true
     }

@@ -1,15 +1,14 @@
 //! The listeners, the connections and the apps behind them.
 
 use std::cell::RefCell;
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
+use flupd_channel::packet::MAX_PACKET;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
@@ -21,19 +20,19 @@ use super::entry::Entry;
 use super::listener::{self, Admission, Listener};
 use super::pool::Pool;
 use super::shared::Shared;
+use super::snapshot::snapshot;
 use super::status::StatusListener;
 use super::stopping::Stopping;
 use super::stream::Stream;
 use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, ProbeRequest, Protocol};
 use crate::control::FromGateway;
 use crate::observe::metrics::Metrics;
-use crate::observe::snapshot::{MAX_FRAMES, MAX_REQUESTS, Snapshot};
 
 /// Descriptors that are not connections: control, log, spool files, ports.
 const RESERVED_FDS: usize = 64;
 
-/// How long a thread may take to say where it is.
-const PATIENCE: Duration = Duration::from_millis(80);
+/// The most of a snapshot's JSON: with what stands around it, one message.
+const MAX_SNAPSHOT: usize = MAX_PACKET - 1024;
 
 /// Everything between the listening sockets and the app threads.
 pub(super) struct Front {
@@ -71,7 +70,15 @@ impl Front {
         let metrics = Arc::<Metrics>::default();
         Self {
             admission: Admission::new(connections.max(16), Arc::clone(&metrics)),
-            shared: Rc::new(Shared { limits, timeouts, buffers, stopping, access, metrics }),
+            shared: Rc::new(Shared {
+                limits,
+                timeouts,
+                buffers,
+                stopping,
+                reading: Rc::default(),
+                access,
+                metrics,
+            }),
             apps: RefCell::default(),
             reports,
             listeners: RefCell::default(),
@@ -222,8 +229,10 @@ impl Front {
     pub(super) fn tell(&self, question: u64, frames: bool) {
         let pools: Vec<_> = self.apps.borrow().values().flat_map(|app| app.pools()).collect();
         let (connections, reports) = (self.admission.open(), self.reports.clone());
+        let reading = Rc::clone(&self.shared.reading);
         tokio::task::spawn_local(async move {
-            let snapshot = Box::new(snapshot(connections, &pools, frames).await);
+            let snapshot = snapshot(connections, &reading, &pools, frames).await;
+            let snapshot = Box::new(snapshot.within(MAX_SNAPSHOT));
             // Without a supervisor nobody has asked.
             let _ = reports.send(FromGateway::Told { question, snapshot });
         });
@@ -255,31 +264,4 @@ impl Front {
     pub(super) async fn emptied(&self) {
         self.admission.emptied.notified().await;
     }
-}
-
-/// What runs in these pools. The frames of all requests are asked for at once.
-async fn snapshot(connections: usize, pools: &[Rc<Pool>], frames: bool) -> Snapshot {
-    let apps = pools.iter().map(|pool| pool.snapshot()).collect();
-    let mut running: Vec<_> = pools.iter().flat_map(|pool| pool.running()).collect();
-    running.sort_by_key(|running| Reverse(running.age()));
-    let more = running.len().saturating_sub(MAX_REQUESTS);
-    running.truncate(MAX_REQUESTS);
-    let patience = frames.then_some(PATIENCE);
-    let asked = running
-        .into_iter()
-        .map(|running| tokio::task::spawn_local(async move { running.told(patience).await }));
-    let asked: Vec<_> = asked.collect();
-    let mut requests = Vec::new();
-    let mut text = 0;
-    for task in asked {
-        let Ok(mut request) = task.await else { continue };
-        if let Some(frames) = &mut request.frames {
-            frames.retain(|frame| {
-                text += frame.len();
-                text <= MAX_FRAMES
-            });
-        }
-        requests.push(request);
-    }
-    Snapshot { connections, apps, requests, more }
 }

@@ -10,6 +10,7 @@ use tracing::warn;
 use super::dialect::Event;
 use super::exchange::Exchange;
 use super::park;
+use super::reading::{Listed, Reading};
 use super::refusal::Refusal;
 use super::request::Assembly;
 use super::routes::{Route, Routes};
@@ -25,6 +26,8 @@ pub(super) struct Open {
     /// When its first byte was read.
     pub(super) begun: Instant,
     pub(super) stage: Stage,
+    /// Its place among those that had to be waited for.
+    pub(super) listed: Option<Listed>,
 }
 
 /// ```text
@@ -57,6 +60,14 @@ impl Open {
         !matches!(self.stage, Stage::Answering(_))
     }
 
+    /// It has to be waited for: who asks what runs shall hear of it.
+    pub(super) fn list(&mut self, reading: &Rc<Reading>) {
+        let listed = self.listed.get_or_insert_with(|| reading.list(self.begun));
+        if let Stage::Receiving(route, assembly) = &self.stage {
+            listed.arrives(route.app.name(), assembly);
+        }
+    }
+
     /// Answers it without the app; what still comes of it is ignored.
     pub(super) fn refuse(&mut self, refusal: Refusal, wake: &Rc<Wake>) {
         let params = match std::mem::replace(&mut self.stage, Stage::Begun) {
@@ -78,6 +89,7 @@ impl Open {
         let request = exchange.request.is_some().then(|| exchange.describe());
         warn!(request, id = exchange.id(), why, status, "request refused");
         wake.notify();
+        self.listed = None;
         self.stage = Stage::Answering(exchange);
     }
 }
@@ -91,7 +103,8 @@ pub(super) fn handle(
 ) -> Handled {
     let id = match event {
         Event::Begin { id, keep, role } => {
-            open.push(Open { id, keep, role, begun: park::now(), stage: Stage::Begun });
+            let (begun, stage) = (park::now(), Stage::Begun);
+            open.push(Open { id, keep, role, begun, stage, listed: None });
             return Handled::Nothing;
         }
         Event::Params { id, .. }

@@ -20,6 +20,8 @@ pub(super) struct Recorder {
     records: [Record; REQUESTS],
     /// Where the next one goes.
     next: usize,
+    /// How many there have been.
+    served: u64,
 }
 
 /// One answered request.
@@ -38,13 +40,14 @@ impl Default for Recorder {
     fn default() -> Self {
         let empty =
             Record { text: [0; TEXT], length: 0, status: 0, took: Duration::ZERO, ended: None };
-        Self { records: [empty; REQUESTS], next: 0 }
+        Self { records: [empty; REQUESTS], next: 0, served: 0 }
     }
 }
 
 impl Recorder {
     /// This request, which an app thread got at `begun`, has ended.
     pub(super) fn add(&mut self, exchange: &Exchange, begun: Instant, ended: Instant) {
+        self.served += 1;
         let Some(record) = self.records.get_mut(self.next) else { return };
         self.next = (self.next + 1) % REQUESTS;
         record.length = 0;
@@ -56,6 +59,11 @@ impl Recorder {
         record.status = exchange.status();
         record.took = ended.duration_since(begun);
         record.ended = Some(ended);
+    }
+
+    /// How many requests there have been.
+    pub(super) const fn served(&self) -> u64 {
+        self.served
     }
 
     /// All of them in words, the oldest first, as seen at this time.

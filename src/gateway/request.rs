@@ -13,6 +13,7 @@ use super::spool::Extra;
 use super::stream::Stream;
 use crate::config::AppLimits;
 use crate::observe::access::request_id;
+use crate::observe::snapshot::{MAX_URL, MAX_WORD, RequestSnapshot};
 
 /// How much of a request's id is logged, in bytes.
 const MAX_ID: usize = 128;
@@ -70,8 +71,12 @@ impl Request {
 
     /// `REQUEST_URI` as it came, or `PATH_INFO`.
     pub(super) fn uri_bytes(&self) -> &[u8] {
-        let uri = self.params.get(b"REQUEST_URI").or_else(|| self.params.get(b"PATH_INFO"));
-        uri.unwrap_or_default()
+        uri(&self.params)
+    }
+
+    /// What is told of it to those who ask what runs.
+    pub(super) fn told(&self) -> Told {
+        Told::of(&self.params)
     }
 
     /// Whether doing it twice is the same as doing it once and changes nothing
@@ -79,6 +84,36 @@ impl Request {
     pub(super) fn is_repeatable(&self) -> bool {
         matches!(self.params.get(b"REQUEST_METHOD"), Some(b"GET" | b"HEAD" | b"OPTIONS"))
     }
+}
+
+/// What is told of a request to those who ask what runs, cut to what they need.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    method: String,
+    url: String,
+    id: Option<String>,
+}
+
+impl Told {
+    fn of(params: &Params) -> Self {
+        let cut = |bytes: &[u8], most| text(Some(bytes.get(..most).unwrap_or(bytes)));
+        Self {
+            method: cut(params.get(b"REQUEST_METHOD").unwrap_or_default(), MAX_WORD),
+            url: cut(uri(params), MAX_URL),
+            id: request_id(params).map(|id| cut(id, MAX_WORD)),
+        }
+    }
+}
+
+impl From<Told> for RequestSnapshot {
+    fn from(Told { method, url, id }: Told) -> Self {
+        Self { method, url, id, ..Self::default() }
+    }
+}
+
+fn uri(params: &Params) -> &[u8] {
+    let uri = params.get(b"REQUEST_URI").or_else(|| params.get(b"PATH_INFO"));
+    uri.unwrap_or_default()
 }
 
 /// The params of an Authorizer, which has no body.
@@ -148,6 +183,11 @@ impl Assembly {
     /// The params, as the web server sent them.
     pub(super) const fn params(&self) -> &Params {
         &self.params
+    }
+
+    /// What is told of it to those who ask what runs.
+    pub(super) fn told(&self) -> Told {
+        Told::of(&self.params)
     }
 
     /// Gives the params back: no request will be made of them.

@@ -17,12 +17,15 @@ use super::exchange::{Exchange, Place};
 use super::park;
 use super::recorder::Recorder;
 use super::request::Request;
+use crate::observe::process::thread_cpu;
 
 /// An app thread.
 #[derive(Debug)]
 pub(super) struct Seat {
     /// The number of its worker.
     pub(super) worker: u64,
+    /// The worker's process id.
+    pub(super) pid: u32,
     /// Which of its threads this is, counted from 0.
     thread: usize,
     /// Asks the worker where its threads are.
@@ -64,7 +67,7 @@ impl Seat {
     /// A seat that takes no requests yet. The seats of a worker share `load`,
     /// `probe` and `recorder`.
     pub(super) fn new(
-        (worker, thread): (u64, usize),
+        (worker, pid, thread): (u64, u32, usize),
         app: Option<Rc<str>>,
         port: Port,
         load: Rc<Cell<usize>>,
@@ -73,6 +76,7 @@ impl Seat {
     ) -> Rc<Self> {
         Rc::new(Self {
             worker,
+            pid,
             thread,
             probe,
             step: Cell::new((0, Step::Quiet)),
@@ -142,6 +146,21 @@ impl Seat {
     /// What the worker does with the request in front.
     pub(super) fn phase(&self) -> Phase {
         self.port.borrow().phase()
+    }
+
+    /// What the request in front has cost so far: CPU time of its thread. `None` if
+    /// it has not begun, or if that can't be read.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        let begun = self.port.borrow().begun()?;
+        let now = thread_cpu(self.pid, begun.tid)?;
+        // Unless another has begun meanwhile.
+        let same = self.port.borrow().begun() == Some(begun);
+        same.then(|| now.saturating_sub(begun.cpu))
+    }
+
+    /// The requests that are staged behind the one in front.
+    pub(super) fn behind(&self) -> Vec<Rc<Exchange>> {
+        self.staged.borrow().iter().skip(1).map(Rc::clone).collect()
     }
 
     /// What has been done about the request in front.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::access::AccessLog;
+use super::reading::Reading;
 use super::stopping::Stopping;
 use crate::config::{Limits, Timeouts};
 use crate::observe::metrics::Metrics;
@@ -17,6 +18,8 @@ pub(super) struct Shared {
     /// Read buffers that nobody uses: an idle connection has none.
     pub(super) buffers: RefCell<Vec<Vec<u8>>>,
     pub(super) stopping: Stopping,
+    /// Requests that had to be waited for.
+    pub(super) reading: Rc<Reading>,
     pub(super) access: Option<Rc<AccessLog>>,
     pub(super) metrics: Arc<Metrics>,
 }

@@ -10,6 +10,7 @@ mod histogram;
 mod process;
 mod reason;
 mod text;
+mod totals;
 mod worker;
 
 use std::collections::BTreeMap;

@@ -6,5 +6,6 @@ pub mod lines;
 pub mod log;
 pub mod logs;
 pub mod metrics;
+pub mod process;
 pub mod sink;
 pub mod snapshot;

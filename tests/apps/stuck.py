@@ -35,6 +35,14 @@ def in_c(environ, start_response):
     sum(range(10**13))  # HERE in_c
 
 
+def burns(environ, start_response):
+    """Has used CPU time, and waits: how much, and for what, the query says."""
+    end = time.thread_time() + float(query(environ, "seconds"))
+    while time.thread_time() < end:
+        pass
+    return hold(environ, start_response)
+
+
 def catches_all(environ, start_response):
     while True:
         try:

@@ -82,6 +82,112 @@ fn a_trace_names_the_line_of_the_app() {
     }
 }
 
+/// Whatever a request waits for: its own params, its body, an app thread, the app.
+#[test]
+fn every_request_is_listed_one_by_one() {
+    let flupd = serve("1");
+    let _running = ask(&flupd, "/in_sleep");
+    wait::until("it runs", || {
+        told(&flupd, &["status", "--json"])["requests"][0]["cpu_ms"].is_u64()
+    });
+    let _queued = ["/first", "/second"].map(|target| {
+        let stream = ask(&flupd, target);
+        wait::until("it waits", || said(&flupd, &["status"]).contains(target));
+        stream
+    });
+    let mut uploading = flupd.connect();
+    let upload = fcgi::request(1, 0, "POST", "/upload?x=1", &[b'x'; 3000]);
+    uploading.write_all(&upload[..upload.len() - 1000]).unwrap();
+    wait::until("a body arrives", || said(&flupd, &["status"]).contains("so far"));
+    let mut silent = flupd.connect();
+    silent.write_all(&fcgi::begin(1, fcgi::RESPONDER, 0)).unwrap();
+    let all = || told(&flupd, &["status", "--json"]);
+    wait::until("all are there", || all()["requests"].as_array().unwrap().len() == 5);
+
+    let told = all();
+    assert_eq!((&told["reading"], &told["more"]), (&2.into(), &0.into()));
+    let request = |at: usize| &told["requests"][at];
+    let phases: Vec<_> = (0..5).map(|at| request(at)["phase"].as_str().unwrap()).collect();
+    assert_eq!(phases, ["in the app", "queued", "queued", "reading", "reading"]);
+    let urls: Vec<_> = (0..5).map(|at| request(at)["url"].as_str().unwrap()).collect();
+    assert_eq!(urls, ["/in_sleep", "/first", "/second", "/upload?x=1", ""]);
+    assert_eq!(request(3)["method"], "POST");
+    let received = request(3)["received"].as_u64().unwrap();
+    assert!((1000..3000).contains(&received), "{received}");
+    for at in 0..5 {
+        assert!(request(at)["age_ms"].is_u64(), "{told}");
+        assert_eq!(request(at)["worker"].is_u64(), at == 0, "{told}");
+    }
+    let text = said(&flupd, &["trace"]);
+    assert!(text.contains("GET /second\n  for ") && text.contains(" s, queued\n"), "{text}");
+    assert!(text.contains("(its params are arriving)"), "{text}");
+
+    // It has arrived: it waits with the others. And who goes away is gone.
+    uploading.write_all(&upload[upload.len() - 1000..]).unwrap();
+    drop(silent);
+    wait::until("nothing arrives any more", || {
+        let told = all();
+        let phases = told["requests"].as_array().unwrap().iter().map(|one| one["phase"].as_str());
+        told["reading"] == 0 && phases.filter(|phase| *phase == Some("queued")).count() == 3
+    });
+}
+
+/// However many there are, the answer is one message.
+#[test]
+fn the_list_of_requests_is_bounded() {
+    let flupd = serve("1");
+    let _running = ask(&flupd, "/in_sleep");
+    let long = "\u{7f}".repeat(2000);
+    let _queued: Vec<_> = (0..150).map(|number| ask(&flupd, &format!("/{number}{long}"))).collect();
+    wait::until("all wait", || {
+        told(&flupd, &["status", "--json"])["apps"][0]["waiting"].as_u64() == Some(150)
+    });
+    for words in [&["status", "--json"][..], &["trace", "--json"]] {
+        let told = told(&flupd, words);
+        assert_eq!(told["requests"].as_array().unwrap().len(), 101);
+        assert_eq!(told["more"], 50);
+        let url = told["requests"][1]["url"].as_str().unwrap();
+        assert!(url.len() <= 300 && url.ends_with('\u{7f}'), "{url:?}");
+    }
+    assert!(said(&flupd, &["status"]).ends_with("and 50 more, which are younger\n"));
+}
+
+/// Of this request, not of those that the thread has run before.
+#[test]
+fn a_request_is_told_with_its_cpu_time() {
+    for threads in ["1", "3"] {
+        let flupd = serve(threads);
+        let gate = flupd.file("gate");
+        let started = flupd.file("started");
+        let burns = |seconds: &str| {
+            let (started, gate) = (started.display(), gate.display());
+            ask(&flupd, &format!("/burns?seconds={seconds}&started={started}&gate={gate}"))
+        };
+        // Each thread has used more than a second before.
+        fs::write(&gate, "").unwrap();
+        for _ in 0..threads.parse().unwrap() {
+            fcgi::Answer::read(&mut burns("1.1"), 1).unwrap();
+        }
+        fs::remove_file(&gate).unwrap();
+        fs::remove_file(&started).unwrap();
+        let _waits = burns("0.3");
+        wait::until_exists(&started);
+        let told = told(&flupd, &["status", "--json"]);
+        let request = &told["requests"][0];
+        let cpu = request["cpu_ms"].as_u64().unwrap();
+        // What comes before and after it, and a tick of the kernel's clock, is few.
+        assert!((295..450).contains(&cpu), "{told}");
+        assert!(request["age_ms"].as_u64() >= Some(cpu), "{told}");
+        let worker = &told["apps"][0]["workers"][0];
+        assert!(worker["cpu_ms"].as_u64() >= Some(1000), "{told}");
+        assert!(worker["memory"].as_u64() > Some(1 << 20), "{told}");
+        let before = threads.parse::<u64>().unwrap();
+        assert_eq!(worker["served"], before, "{told}");
+        assert_eq!(told["apps"][0]["totals"]["requests"], before);
+        fs::write(&gate, "").unwrap();
+    }
+}
+
 #[test]
 fn the_table_is_for_people() {
     let site = Front::NginxKeepConn.serve_with(Serve::app(&app("stuck.py")).args([

@@ -171,8 +171,8 @@ impl Pool {
 async fn slowly(seat: Rc<Seat>, exchange: Rc<Exchange>) {
     let told = Told::by(&seat, &exchange).await;
     let (app, worker, thread) = (seat.app(), seat.worker, seat.thread() + 1);
-    let Told { request, age_ms, phase, frames } = told;
-    warn!(app, worker, thread, request, age_ms, phase, %frames, "slow request");
+    let Told { request, age_ms, cpu_ms, phase, frames } = told;
+    warn!(app, worker, thread, request, age_ms, cpu_ms, phase, %frames, "slow request");
 }
 
 /// Logs a request that has had its time, and has the app told.
@@ -186,14 +186,15 @@ async fn limited(seat: Rc<Seat>, exchange: Rc<Exchange>) {
         warn!(worker = seat.worker, %error, "a worker can't be told that a request has had its time");
     }
     let (app, worker, thread) = (seat.app(), seat.worker, seat.thread() + 1);
-    let Told { request, age_ms, phase, frames } = told;
-    error!(app, worker, thread, request, age_ms, phase, %frames, "request has had its time (--request-timeout)");
+    let Told { request, age_ms, cpu_ms, phase, frames } = told;
+    error!(app, worker, thread, request, age_ms, cpu_ms, phase, %frames, "request has had its time (--request-timeout)");
 }
 
 /// Where a request is.
 struct Told {
     request: String,
     age_ms: u64,
+    cpu_ms: Option<u64>,
     phase: String,
     frames: String,
 }
@@ -201,7 +202,7 @@ struct Told {
 impl Told {
     async fn by(seat: &Rc<Seat>, exchange: &Rc<Exchange>) -> Self {
         let age = seat.since().map(|since| since.elapsed()).unwrap_or_default();
-        let phase = seat.phase();
+        let (phase, cpu) = (seat.phase(), seat.cpu());
         let frames = match seat.probe() {
             Some(probe) => probe.frames(seat.thread(), ANSWER).await,
             None => Err(std::io::ErrorKind::Unsupported.into()),
@@ -215,9 +216,14 @@ impl Told {
         };
         Self {
             request: exchange.describe(),
-            age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+            age_ms: millis(age),
+            cpu_ms: cpu.map(millis),
             phase: phase.to_string(),
             frames,
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

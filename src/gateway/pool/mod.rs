@@ -158,7 +158,7 @@ impl Pool {
         for (thread, port) in ports.into_iter().enumerate() {
             let (pool, gone) = (Rc::clone(self), port.gone());
             let seat = Seat::new(
-                (worker, thread),
+                (worker, pid, thread),
                 self.name.clone(),
                 port,
                 Rc::clone(&load),

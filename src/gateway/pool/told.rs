@@ -3,16 +3,16 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Pool;
+use super::{Pool, Worker};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::seat::Seat;
-use crate::observe::snapshot::{AppSnapshot, MAX_LINE, RunningRequest, WorkerSnapshot};
+use crate::observe::process::Usage;
+use crate::observe::snapshot::{AppSnapshot, RequestSnapshot, WorkerSnapshot, WorkerState};
 
 /// A request at its app thread.
 pub(in crate::gateway) struct Running {
     seat: Rc<Seat>,
     exchange: Rc<Exchange>,
-    pid: u32,
     age: Duration,
 }
 
@@ -20,13 +20,6 @@ impl Pool {
     /// The workers and the queue.
     pub(in crate::gateway) fn snapshot(&self) -> AppSnapshot {
         let workers = self.workers.borrow();
-        let told = workers.iter().map(|(number, worker)| WorkerSnapshot {
-            worker: *number,
-            pid: worker.pid,
-            ready: worker.ready,
-            threads: worker.seats.len(),
-            busy: worker.seats.iter().filter(|seat| seat.depth() > 0).count(),
-        });
         let queue = self.queue.borrow();
         let oldest = queue.iter().map(|waiting| waiting.waits_since().elapsed()).max();
         AppSnapshot {
@@ -34,19 +27,80 @@ impl Pool {
             generation: self.id.generation,
             waiting: queue.len(),
             waiting_ms: millis(oldest.unwrap_or_default()),
-            workers: told.collect(),
+            workers: workers.iter().map(|(number, worker)| worker.told(*number)).collect(),
+            totals: self.metrics.totals(),
         }
     }
 
-    /// The requests that app threads have.
+    /// The requests that app threads have, each the first of its thread.
     pub(in crate::gateway) fn running(&self) -> Vec<Running> {
         let workers = self.workers.borrow();
-        let seats = workers.values().flat_map(|w| w.seats.iter().map(|seat| (w.pid, seat)));
-        let running = seats.filter_map(|(pid, seat)| {
+        let seats = workers.values().flat_map(|worker| &worker.seats);
+        let running = seats.filter_map(|seat| {
             let (exchange, since) = (seat.front()?, seat.since()?);
-            Some(Running { seat: Rc::clone(seat), exchange, pid, age: since.elapsed() })
+            Some(Running { seat: Rc::clone(seat), exchange, age: since.elapsed() })
         });
         running.collect()
+    }
+
+    /// Requests that wait for an app thread, or behind another at one: so many, the
+    /// oldest of each kind.
+    pub(in crate::gateway) fn waiting(&self, most: usize) -> Vec<RequestSnapshot> {
+        let name = self.name.as_deref();
+        let queue = self.queue.borrow();
+        let queued = queue.iter().take(most).map(|exchange| exchange.told(name, "queued"));
+        let workers = self.workers.borrow();
+        let seats = workers.values().flat_map(|worker| &worker.seats);
+        let behind = seats.flat_map(|seat| seat.behind().into_iter().map(move |one| (seat, one)));
+        let staged = behind.take(most).map(|(seat, exchange)| RequestSnapshot {
+            worker: Some(seat.worker),
+            pid: Some(seat.pid),
+            thread: Some(seat.thread() + 1),
+            ..exchange.told(name, "staged")
+        });
+        queued.chain(staged).collect()
+    }
+
+    /// How many of them there are.
+    pub(in crate::gateway) fn count_waiting(&self) -> usize {
+        let workers = self.workers.borrow();
+        let seats = workers.values().flat_map(|worker| &worker.seats);
+        let behind = seats.map(|seat| seat.depth().saturating_sub(1));
+        behind.sum::<usize>() + self.queue.borrow().len()
+    }
+}
+
+impl Worker {
+    fn told(&self, worker: u64) -> WorkerSnapshot {
+        let usage = Usage::of(self.pid);
+        let state = match self.ready {
+            false => WorkerState::Starting,
+            true if self.worn => WorkerState::Stuck,
+            true if self.seats.iter().any(|seat| seat.open.get()) => WorkerState::Ready,
+            true => WorkerState::Leaving,
+        };
+        WorkerSnapshot {
+            worker,
+            pid: self.pid,
+            state,
+            threads: self.seats.len(),
+            busy: self.seats.iter().filter(|seat| seat.depth() > 0).count(),
+            served: self.recorder.borrow().served(),
+            memory: usage.map(|usage| usage.memory),
+            cpu_ms: usage.map(|usage| millis(usage.cpu)),
+        }
+    }
+}
+
+impl Exchange {
+    /// What is known of it while it waits.
+    fn told(&self, app: Option<&str>, phase: &str) -> RequestSnapshot {
+        RequestSnapshot {
+            app: app.map(str::to_owned),
+            phase: phase.to_owned(),
+            age_ms: millis(self.waits_since().elapsed()),
+            ..self.request.as_ref().map(|request| request.told().into()).unwrap_or_default()
+        }
     }
 }
 
@@ -58,9 +112,10 @@ impl Running {
 
     /// What is known of it; with its frames if they are wanted and the thread says
     /// them within `patience`.
-    pub(in crate::gateway) async fn told(&self, patience: Option<Duration>) -> RunningRequest {
-        let Self { seat, exchange, pid, age } = self;
+    pub(in crate::gateway) async fn told(&self, patience: Option<Duration>) -> RequestSnapshot {
+        let Self { seat, exchange, age } = self;
         let phase = seat.phase().to_string();
+        let cpu = seat.cpu();
         let frames = match (patience, seat.probe()) {
             (None, _) => None,
             (Some(_), None) => Some(vec!["not known: this worker can't be asked".to_owned()]),
@@ -73,17 +128,15 @@ impl Running {
                 })
             }
         };
-        let mut request = exchange.describe();
-        request.truncate(request.floor_char_boundary(MAX_LINE));
-        RunningRequest {
-            app: seat.app().map(str::to_owned),
-            worker: seat.worker,
-            pid: *pid,
-            thread: seat.thread() + 1,
-            request,
+        RequestSnapshot {
+            worker: Some(seat.worker),
+            pid: Some(seat.pid),
+            thread: Some(seat.thread() + 1),
             age_ms: millis(*age),
-            phase,
+            waited_ms: exchange.waited().map(millis),
+            cpu_ms: cpu.map(millis),
             frames,
+            ..exchange.told(seat.app(), &phase)
         }
     }
 }
