@@ -81,6 +81,9 @@ pub enum Command {
     Trace(TraceArgs),
     /// Have a flupd that runs take new code and configuration, without losing a request
     Reload(ReloadArgs),
+    /// Have the flupd program that is installed now take over from the one that runs, without losing
+    /// a request
+    Upgrade(ControlArgs),
     /// Have it finish what it does, and end; returns when it has
     Stop(ControlArgs),
     /// Have it open its log files again

@@ -99,6 +99,12 @@ pub enum ToGateway {
     },
     /// Log from this level on.
     LogLevel(LogLevel),
+    /// Serve the connections as well that another gateway passes on, over the packet
+    /// socket that travels with it.
+    Inherit,
+    /// Pass connections on over the packet socket that travels with it, instead of
+    /// closing them. [`ToGateway::Stop`] follows.
+    Bequeath,
     /// Accept no more, finish what was begun, then exit.
     Stop,
 }
@@ -203,6 +209,12 @@ impl Control {
     }
 }
 
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// One message and the descriptors that came with it.
 pub type Packet = (Vec<u8>, Vec<OwnedFd>);
 
@@ -240,6 +252,12 @@ impl PacketSocket {
     /// As [`packet::receive`].
     pub async fn receive(&self) -> io::Result<Option<Packet>> {
         self.socket.async_io(Interest::READABLE, || packet::receive(self.socket.as_fd())).await
+    }
+
+    /// Ends it for both sides, also where others have it open.
+    pub fn close(&self) {
+        // The other side may have done so already.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
     }
 
     /// The message that has already arrived.

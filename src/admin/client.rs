@@ -47,6 +47,15 @@ pub enum AskError {
 /// # Errors
 /// When it can't be asked, or does not answer.
 pub fn ask(path: &Path, order: Order) -> Result<Outcome, AskError> {
+    loop {
+        match ask_once(path, order.clone())? {
+            Outcome::AskAgain => {}
+            outcome => return Ok(outcome),
+        }
+    }
+}
+
+fn ask_once(path: &Path, order: Order) -> Result<Outcome, AskError> {
     let failed = |error| AskError::Failed { path: path.to_owned(), error };
     let mut stream = UnixStream::connect(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => AskError::NoSocket(path.to_owned()),

@@ -41,6 +41,8 @@ pub enum Order {
         /// Its name.
         app: Option<String>,
     },
+    /// Have the program of flupd, as it is on disk now, take over.
+    Upgrade,
     /// Finish what runs, then end.
     Stop,
     /// Say what runs.
@@ -65,6 +67,8 @@ pub enum Outcome {
     Done,
     /// It is not, for this reason.
     Failed(String),
+    /// Another flupd has taken over, which is to be asked.
+    AskAgain,
     /// What runs.
     Status(Box<Snapshot>),
 }

@@ -1,4 +1,4 @@
-//! `flupd reload`, `stop`, `reopen-logs` and `log-level`: orders for a flupd that
+//! `flupd reload`, `upgrade`, `stop`, `reopen-logs` and `log-level`: orders for a flupd that
 //! runs.
 
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ const VARIABLE: &str = "FLUPD_CONTROL";
 /// the exit status is 1, and 2 if the configuration file can't be read.
 pub fn run(order: Order, args: &ControlArgs) -> ExitCode {
     match give(order, args) {
-        Ok(Outcome::Done | Outcome::Status(_)) => ExitCode::SUCCESS,
+        Ok(Outcome::Done | Outcome::AskAgain | Outcome::Status(_)) => ExitCode::SUCCESS,
         Ok(Outcome::Failed(why)) => {
             eprintln!("error: {why}");
             ExitCode::FAILURE

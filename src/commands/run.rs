@@ -23,7 +23,7 @@ use crate::config::{Protocol, ServeConfig};
 use crate::gateway::cgi::FAILED;
 use crate::gateway::excuse;
 use crate::inherited;
-use crate::supervisor::Beginning;
+use crate::supervisor::{Beginning, Lineage};
 
 /// Exit status when Python can't be started.
 const FAILURE: u8 = 1;
@@ -61,7 +61,8 @@ pub fn run(args: &RunArgs, words: Vec<OsString>) -> ExitCode {
         Ok((Start::Supervised, config)) => {
             // A reload is for the code: the web server chose the options.
             let again = config.clone();
-            serve::supervise(config, Arc::new(move || Ok(again.clone())), &beginning)
+            let source = Arc::new(move || Ok(again.clone()));
+            serve::supervise(config, source, Lineage::default(), &beginning)
         }
         Ok((start, config)) => {
             let Err(error) = become_python::serve(&config, start == Start::Cgi);

@@ -7,18 +7,19 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::access::Ended;
+use super::alarm::Alarm;
 use super::dialect::Event;
 use super::entry::Entry;
 use super::exchange::Exchange;
+use super::heir::pass_on;
 use super::line::{Line, Relayed};
 use super::linger::linger;
 use super::open::{Handled, Open, Stage, handle};
@@ -48,6 +49,8 @@ enum Close {
     /// Nobody would hear more: the peer has gone, or has had its answer to all
     /// that it said.
     Drop,
+    /// Another gateway goes on with it.
+    PassOn,
 }
 
 /// What a wait has ended with.
@@ -86,9 +89,7 @@ pub(super) struct Connection {
     /// Whether no request is open, as the metrics know it.
     idle: bool,
     last_read: Instant,
-    alarm: Pin<Box<Sleep>>,
-    /// Whether the alarm knows this task.
-    armed: bool,
+    alarm: Alarm,
 }
 
 impl Connection {
@@ -100,7 +101,7 @@ impl Connection {
         let line = Line::new(Rc::clone(&stream), &entry, &shared);
         Self {
             line: Rc::new(RefCell::new(line)),
-            alarm: Box::pin(tokio::time::sleep_until(now + shared.timeouts.read)),
+            alarm: Alarm::at(now + shared.timeouts.read),
             stream,
             entry,
             shared,
@@ -115,7 +116,6 @@ impl Connection {
             served: false,
             idle: false,
             last_read: now,
-            armed: false,
         }
     }
 
@@ -131,13 +131,19 @@ impl Connection {
         self.rests(false);
         for open in std::mem::take(&mut self.open) {
             self.note(&open, Outcome::Aborted, false);
-            if let Stage::Answering(exchange) = open.stage {
-                cancel(&exchange);
-            }
+            open.cancel();
         }
-        if close == Close::Linger {
-            linger(&self.stream).await;
+        match close {
+            Close::Linger => linger(&self.stream).await,
+            Close::PassOn => pass_on(&self.stream, &self.entry, &self.shared).await,
+            Close::Drop => {}
         }
+    }
+
+    /// Another gateway has served it until now.
+    pub(super) const fn inherited(mut self) -> Self {
+        self.served = true;
+        self
     }
 
     async fn serve(&mut self) -> io::Result<Close> {
@@ -277,9 +283,7 @@ impl Connection {
         let Some(at) = self.open.iter().position(|open| open.id == id) else { return };
         let open = self.open.remove(at);
         self.note(&open, Outcome::Aborted, open.keep);
-        if let Stage::Answering(exchange) = &open.stage {
-            cancel(exchange);
-        }
+        open.cancel();
         let Line { dialect, out, .. } = &mut *self.line.borrow_mut();
         dialect.end(out, id);
         self.closing |= !open.keep;
@@ -357,8 +361,12 @@ impl Connection {
             return None;
         }
         let over = if self.open.is_empty() {
-            let leaves = self.shared.stopping.is_set() && self.served && line.dialect.is_idle();
-            self.closing || self.input_ended || line.dialect.wants_close() || leaves
+            let over = self.closing || self.input_ended || line.dialect.wants_close();
+            let leaves = self.shared.stopping.is_set() && line.dialect.is_idle();
+            if leaves && !over && self.shared.stopping.heir.get().is_some() {
+                return Some(Close::PassOn);
+            }
+            over || leaves && self.served
         } else {
             // What has not arrived whole never will.
             self.input_ended && self.is_receiving()
@@ -384,11 +392,12 @@ impl Connection {
             open.list(&self.shared.reading);
         }
         let wanted = !self.closing || self.is_receiving();
-        let reading = !self.input_ended && wanted && room;
-        if let Some(deadline) = self.deadline()
+        let pause = self.pause();
+        let reading = !self.input_ended && wanted && room && pause.is_none();
+        if let Some(deadline) = self.deadline().into_iter().chain(pause).min()
             && deadline < self.alarm.deadline()
         {
-            self.set_alarm(deadline);
+            self.alarm.set(deadline);
         }
         let event = poll_fn(|context| {
             if self.wake.poll(context) {
@@ -403,11 +412,7 @@ impl Connection {
             if !reading && !writing && self.stream.poll_hung_up(context)?.is_ready() {
                 return Poll::Ready(Ok(Waited::HungUp));
             }
-            // Once polled, the timer wakes the task by itself.
-            if self.alarm.is_elapsed()
-                || !std::mem::replace(&mut self.armed, true)
-                    && self.alarm.as_mut().poll(context).is_ready()
-            {
+            if self.alarm.poll(context) {
                 return Poll::Ready(Ok(Waited::Alarm));
             }
             Poll::Pending
@@ -428,9 +433,12 @@ impl Connection {
         }
     }
 
-    fn set_alarm(&mut self, deadline: Instant) {
-        self.alarm.as_mut().reset(deadline);
-        self.armed = false;
+    /// Until when no further request is read, so that the connection can be passed
+    /// on when those end that are open.
+    fn pause(&self) -> Option<Instant> {
+        let heir = self.shared.stopping.heir.get()?;
+        let between = !self.open.is_empty() && self.line.borrow().dialect.is_between_requests();
+        if between { heir.pause(Instant::now()) } else { None }
     }
 
     /// Until when the peer has to do something; `None` while it is our turn.
@@ -457,7 +465,7 @@ impl Connection {
         let now = Instant::now();
         let deadline = self.deadline();
         let next = deadline.filter(|&deadline| deadline > now);
-        self.set_alarm(next.unwrap_or(now + self.shared.timeouts.keep));
+        self.alarm.set(next.unwrap_or(now + self.shared.timeouts.keep));
         if deadline.is_none() || next.is_some() {
             return None;
         }
@@ -480,13 +488,5 @@ impl Connection {
         }
         debug!(peer = self.peer, "connection closed: idle");
         Some(Close::Linger)
-    }
-}
-
-/// Nobody takes the answer to this request any more.
-fn cancel(exchange: &Rc<Exchange>) {
-    match exchange.pool() {
-        Some(pool) => pool.cancel(exchange),
-        None => exchange.cancel(),
     }
 }

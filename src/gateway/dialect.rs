@@ -182,6 +182,15 @@ impl Dialect {
         }
     }
 
+    /// Whether what has been read ends with a whole request: what comes next belongs
+    /// to none that is open.
+    pub(super) fn is_between_requests(&self) -> bool {
+        match self {
+            Self::Fastcgi(decoder) => decoder.is_between_requests(),
+            Self::Scgi { decoder, .. } => decoder.is_idle(),
+        }
+    }
+
     /// Whether the end of input comes where a request could begin.
     pub(super) const fn is_idle(&self) -> bool {
         match self {

@@ -17,6 +17,7 @@ use tracing::error;
 use super::access::AccessLog;
 use super::app::App;
 use super::entry::Entry;
+use super::heir::{Heir, Heritage};
 use super::listener::{self, Admission, Listener};
 use super::pool::Pool;
 use super::shared::Shared;
@@ -223,6 +224,45 @@ impl Front {
                 error!(%error, "a listener failed");
             }
         }
+    }
+
+    /// Serves what another gateway passes on over this packet socket.
+    ///
+    /// # Errors
+    /// What the operating system reports when it can't be watched.
+    pub(super) fn inherit(self: &Rc<Self>, socket: OwnedFd) -> anyhow::Result<()> {
+        let heritage = Heritage::new(socket).context("the heritage can't be watched")?;
+        let front = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            while let Some((passed, socket)) = heritage.next().await {
+                let Some(front) = front.upgrade() else { return };
+                let listeners = front.listeners.borrow();
+                let same = |open: &&Listening| {
+                    let Entry { protocol, address, .. } = &*open.entry;
+                    *protocol == passed.protocol && *address == passed.address
+                };
+                // On a listener that is there no more, nobody asks for anything.
+                let Some(open) = listeners.iter().find(same) else { continue };
+                let served = front.admission.inherit(socket, &open.entry, &front.shared);
+                if let Err(error) = served {
+                    error!(%error, "a connection can't be taken over");
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Passes connections on over this packet socket when flupd stops. The status is
+    /// told by the heir from now on.
+    ///
+    /// # Errors
+    /// What the operating system reports when it can't be watched.
+    pub(super) fn bequeath(&self, socket: OwnedFd) -> anyhow::Result<()> {
+        let heir = Heir::new(socket).context("the heir can't be watched")?;
+        self.status.take();
+        // The first one stays.
+        let _ = self.shared.stopping.heir.set(heir);
+        Ok(())
     }
 
     /// Tells the supervisor what runs, in a task of its own.

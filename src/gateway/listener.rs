@@ -136,9 +136,31 @@ impl Admission {
         peer: &str,
         shared: &Rc<Shared>,
     ) {
-        let admitted = self.enter();
         let peer = format!("{peer} on {}", entry.address);
+        self.run(Connection::new(stream, Rc::clone(entry), peer, Rc::clone(shared)));
+    }
+
+    /// Goes on with a connection that another gateway has served until now.
+    ///
+    /// # Errors
+    /// What the operating system reports when it can't be watched.
+    pub(super) fn inherit(
+        self: &Rc<Self>,
+        socket: OwnedFd,
+        entry: &Rc<Entry>,
+        shared: &Rc<Shared>,
+    ) -> io::Result<()> {
+        let peer = rustix::net::getpeername(&socket).ok().flatten();
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        let peer = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
+        let (stream, peer) = (Stream::new(socket)?, format!("{peer} on {}", entry.address));
         let connection = Connection::new(stream, Rc::clone(entry), peer, Rc::clone(shared));
+        self.run(connection.inherited());
+        Ok(())
+    }
+
+    fn run(self: &Rc<Self>, connection: Connection) {
+        let admitted = self.enter();
         tokio::task::spawn_local(async move {
             connection.run().await;
             drop(admitted);

@@ -8,6 +8,7 @@
 
 mod access;
 mod admit;
+mod alarm;
 mod app;
 mod arriving;
 pub(crate) mod cgi;
@@ -18,6 +19,7 @@ mod entry;
 mod exchange;
 pub(crate) mod excuse;
 mod front;
+mod heir;
 mod line;
 mod linger;
 mod listener;
@@ -131,7 +133,7 @@ fn open_access_log(
 
 struct Gateway {
     control: Rc<Control>,
-    front: Front,
+    front: Rc<Front>,
 }
 
 /// Why [`Gateway::obey`] ended.
@@ -154,7 +156,7 @@ impl Gateway {
                 }
             }
         });
-        Self { control, front: Front::new(config, reports, access) }
+        Self { control, front: Rc::new(Front::new(config, reports, access)) }
     }
 
     /// Does what the supervisor says, until it says stop or has gone.
@@ -168,6 +170,12 @@ impl Gateway {
                     self.front.tell(question, frames);
                 }
                 Some((ToGateway::LogLevel(level), _)) => log::set_level(level),
+                Some((ToGateway::Inherit, fds)) => {
+                    self.front.inherit(fds.into_iter().next().context("no socket came")?)?;
+                }
+                Some((ToGateway::Bequeath, fds)) => {
+                    self.front.bequeath(fds.into_iter().next().context("no socket came")?)?;
+                }
                 Some((ToGateway::Reconfigure(config), fds)) => {
                     self.front.configure(&config, fds)?;
                     self.front.report(FromGateway::Reconfigured);

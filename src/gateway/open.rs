@@ -68,6 +68,15 @@ impl Open {
         }
     }
 
+    /// Nobody takes its answer any more.
+    pub(super) fn cancel(&self) {
+        let Stage::Answering(exchange) = &self.stage else { return };
+        match exchange.pool() {
+            Some(pool) => pool.cancel(exchange),
+            None => exchange.cancel(),
+        }
+    }
+
     /// Answers it without the app; what still comes of it is ignored.
     pub(super) fn refuse(&mut self, refusal: Refusal, wake: &Rc<Wake>) {
         let params = match std::mem::replace(&mut self.stage, Stage::Begun) {

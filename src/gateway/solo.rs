@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use flupd_channel::worker::Pump;
-use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
@@ -23,7 +22,11 @@ use super::excuse;
 use super::front::Front;
 use super::{open_access_log, park, runtime};
 use crate::config::GatewayConfig;
+use crate::control::PacketSocket;
 use crate::observe::log;
+
+/// Serve the connections as well that another process passes on.
+pub(crate) const INHERIT: &[u8] = b"inherit";
 
 /// The number of the one worker there is.
 const WORKER: u64 = 1;
@@ -55,7 +58,8 @@ pub struct Solo {
     pub peers: Peers,
     /// The gateway's ends of the app's channel.
     pub ends: Vec<OwnedFd>,
-    /// Whatever comes on this socket, and its end, mean stop.
+    /// [`INHERIT`] comes here with a packet socket. Whatever else comes, and the end,
+    /// mean stop.
     pub orders: OwnedFd,
 }
 
@@ -111,7 +115,7 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
         Peers::Listeners(sockets) => open_access_log(&config, sockets)?,
         Peers::Cgi(_) => None,
     };
-    let front = Front::new(&config, reports, access);
+    let front = Rc::new(Front::new(&config, reports, access));
     match &mut solo.peers {
         Peers::Listeners(sockets) => front.configure(&config, std::mem::take(sockets))?,
         Peers::Cgi(_) => config.apps.iter().for_each(|(id, app)| front.introduce(*id, app)),
@@ -120,14 +124,12 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     let pool = front.app(*id).context("the app is not known")?.pool();
     pool.employ(WORKER, std::process::id(), solo.ends, None);
     pool.worker_ready(WORKER);
-    let orders = std::os::unix::net::UnixStream::from(solo.orders);
-    orders.set_nonblocking(true)?;
-    let orders = UnixStream::from_std(orders)?;
+    let orders = PacketSocket::new(solo.orders)?;
     let client = match solo.peers {
         Peers::Listeners(_) => {
             ready();
             tokio::select! {
-                _ = orders.readable() => {}
+                told = obey(&orders, &front) => told?,
                 () = app_leaves() => {}
             }
             None
@@ -151,6 +153,21 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     while !front.is_empty() && timeout(FAREWELL, front.emptied()).await.is_ok() {}
     front.finish_log().await;
     client.map_or(Ok(()), Client::end)
+}
+
+/// Does what it is told, until that is: stop. Then a socket may come with it over
+/// which connections are passed on.
+async fn obey(orders: &PacketSocket, front: &Rc<Front>) -> anyhow::Result<()> {
+    loop {
+        // What can't be received means stop as well.
+        let Ok(Some((message, fds))) = orders.receive().await else { return Ok(()) };
+        let socket = fds.into_iter().next();
+        match (&*message, socket) {
+            (INHERIT, Some(socket)) => front.inherit(socket)?,
+            (_, Some(socket)) => return front.bequeath(socket),
+            (_, None) => return Ok(()),
+        }
+    }
 }
 
 /// Says why there is no app: to the log, and to who waits for an answer. Where nobody

@@ -1,16 +1,19 @@
 //! Tells every connection and listener that flupd is stopping.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::task::Poll;
 
+use super::heir::Heir;
 use super::wake::Wake;
 
 /// Whether flupd is stopping, and who has to be woken when it is.
 #[derive(Debug, Default)]
 pub(super) struct Stopping {
     set: Cell<bool>,
+    /// Who gets the connections, if flupd is only replaced.
+    pub(super) heir: OnceCell<Heir>,
     watched: RefCell<Vec<Weak<Wake>>>,
     /// At this many entries those that have gone are removed.
     prune: Cell<usize>,

@@ -2,6 +2,7 @@
 //! them. Who may open it may command flupd: that is all there is of rights.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,11 @@ use anyhow::Context;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::unix_socket::{SocketPath, listen_at};
+use super::upgrade::Made;
 use crate::admin::{Asked, MAX_ORDER, Order, Outcome, VERSION};
 use crate::config::ControlSocket;
 
@@ -28,11 +31,47 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An order, and who waits for what comes of it.
 pub(super) type Ordered = (Order, oneshot::Sender<Outcome>);
 
-/// The control socket. Dropped, it is removed.
+/// The control socket, on which nobody is heard yet. Dropped, it is removed.
+#[derive(Debug)]
+pub(super) struct ControlListener {
+    socket: OwnedFd,
+    path: SocketPath,
+}
+
+impl ControlListener {
+    /// Makes it at the configured place.
+    ///
+    /// # Errors
+    /// When that can't be done; the message is for the administrator.
+    pub(super) fn open(config: &ControlSocket) -> anyhow::Result<Self> {
+        let path = &config.path;
+        let shown = || format!("can't listen on the control socket {}", path.display());
+        let (socket, path) = listen_at(path, &config.socket).with_context(shown)?;
+        Ok(Self { socket, path })
+    }
+
+    /// Another flupd has made it, and keeps it until [`ControlListener::own`].
+    pub(super) fn offered(socket: OwnedFd, made: Made) -> Self {
+        Self { socket, path: SocketPath::offered(made) }
+    }
+
+    /// Whether it is where this one shall be.
+    pub(super) fn is(&self, config: &ControlSocket) -> bool {
+        self.path.is(&config.path)
+    }
+
+    /// It is ours from now on.
+    pub(super) fn own(&self) {
+        self.path.own(true);
+    }
+}
+
+/// Those who give orders. Dropped, it removes the control socket.
 #[derive(Debug)]
 pub(super) struct Admin {
     orders: mpsc::Receiver<Ordered>,
-    _path: Option<SocketPath>,
+    listener: Option<(ControlListener, JoinHandle<()>)>,
+    retired: bool,
 }
 
 impl Admin {
@@ -40,23 +79,41 @@ impl Admin {
     pub(super) fn none() -> Self {
         let (sender, orders) = mpsc::channel(1);
         drop(sender);
-        Self { orders, _path: None }
+        Self { orders, listener: None, retired: false }
     }
 
-    /// Listens at the configured place.
+    /// Hears those who connect to this socket.
     ///
     /// # Errors
-    /// When that can't be done; the message is for the administrator.
-    pub(super) fn listen(config: &ControlSocket) -> anyhow::Result<Self> {
-        let path = &config.path;
-        let shown = || format!("can't listen on the control socket {}", path.display());
-        let (socket, made) = listen_at(path, &config.socket).with_context(shown)?;
-        let socket = StdListener::from(socket);
+    /// What the operating system reports when it can't be watched.
+    pub(super) fn serve(listener: ControlListener) -> io::Result<Self> {
+        let socket = StdListener::from(listener.socket.try_clone()?);
         socket.set_nonblocking(true)?;
         let socket = UnixListener::from_std(socket)?;
+        listener.own();
         let (sender, orders) = mpsc::channel(CONNECTIONS);
-        tokio::spawn(accept(socket, sender));
-        Ok(Self { orders, _path: Some(made) })
+        let task = tokio::spawn(accept(socket, sender));
+        Ok(Self { orders, listener: Some((listener, task)), retired: false })
+    }
+
+    /// The socket, for the flupd that comes next.
+    pub(super) fn offer(&self) -> Option<(Made, &OwnedFd)> {
+        let (listener, _) = self.listener.as_ref()?;
+        Some((listener.path.made(), &listener.socket))
+    }
+
+    /// Another flupd is asked from now on. What was ordered here is still answered.
+    pub(super) fn retire(&mut self) {
+        self.retired = true;
+        if let Some((listener, task)) = self.listener.take() {
+            listener.path.own(false);
+            task.abort();
+        }
+    }
+
+    /// Whether another flupd is asked.
+    pub(super) const fn is_retired(&self) -> bool {
+        self.retired
     }
 
     /// Waits for the next order.

@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use flupd_channel::packet;
-
 use super::Supervisor;
 use super::cause::Cause;
 use super::decide::{Action, Event};
@@ -60,12 +58,7 @@ impl Supervisor<'_> {
                 }
             }
             Action::KillWorker(worker) => drop(self.workers.get_mut(&worker).map(Worker::kill)),
-            Action::StopWorker(worker) => {
-                if let Some(Worker::Solo(_, socket)) = self.workers.get(&worker) {
-                    // One that has gone has stopped.
-                    let _ = packet::send(socket, b"stop", &[]);
-                }
-            }
+            Action::StopWorker(worker) => self.stop_solo(worker),
             Action::Tell(message) => {
                 let ends = match message {
                     ToGateway::WorkerStarted { worker, .. } => self.ends(worker),
@@ -95,6 +88,22 @@ impl Supervisor<'_> {
             }
             Action::PassOn(question, snapshot) => self.waiting.told(question, snapshot),
             Action::NoReload(why) => self.waiting.no_reload(&Outcome::Failed(why)),
+            Action::StartSuccessor => {
+                let started = self.start_successor();
+                return started.err().map(|error| Event::SuccessorEnded {
+                    why: format!("the new flupd can't be started: {error:#}"),
+                });
+            }
+            Action::LetGo => self.let_go(),
+            Action::Retire => self.retire(),
+            Action::UpgradeFailed(why) => self.upgrade_failed(why),
+            Action::SayReady => self.say_ready(),
+            Action::Refuse(why) => self.refuse(why),
+            Action::TakeOver => {
+                return self.take_over().err().map(|error| Event::GatewayExited {
+                    cause: Cause::Lost(format!("it can't be given the sockets: {error}")),
+                });
+            }
             Action::Forget(group) => drop(self.programs.remove(&group)),
             Action::ReopenLogs => self.logs.reopen(),
             Action::CloseListeners => self.listeners = None,

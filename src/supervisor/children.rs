@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use flupd_channel::packet;
 use flupd_channel::startup::{Task, send_task};
 
+use super::listeners::Listeners;
 use super::processes::{GatewayProcess, watch_worker};
 use super::program::Program;
 use super::worker::Worker;
@@ -17,7 +18,9 @@ use crate::observe::collector::{GATEWAY, Origin};
 
 impl Supervisor<'_> {
     pub(super) fn start_gateway(&mut self) -> io::Result<()> {
+        let none = Listeners::default();
         let listeners = self.listeners.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let listeners = if self.upgrade.proves() { &none } else { listeners };
         let sockets = listeners.duplicate()?;
         let config = self.gateway_config(listeners);
         let (ours, theirs) = packet::pair()?;

@@ -19,6 +19,7 @@ mod proof;
 mod recycle;
 mod reload;
 mod replace;
+mod upgrade;
 mod zygote;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use self::group::{Group, Surroundings};
 pub(super) use self::recycle::Due;
 pub(super) use self::reload::ReloadPlan;
 use self::reload::{Reload, Stage};
+use self::upgrade::{Proof, Upgrade};
 use super::backoff::Backoff;
 use super::cause::Cause;
 use super::notes::Note;
@@ -84,9 +86,21 @@ pub(super) enum Event {
     ReloadImpossible(String),
     /// What runs, for who has asked.
     Told { question: u64, snapshot: Box<Snapshot> },
+    /// SIGUSR2, or that was asked for in another way: the program of flupd has changed.
+    UpgradeWanted,
+    /// The new program is ready to take over.
+    SuccessorReady,
+    /// It has taken over.
+    SuccessorTook,
+    /// It has ended, or can't be started, for this reason.
+    SuccessorEnded { why: String },
+    /// The program that this one replaces has let go.
+    TakeOver,
+    /// The program that this one replaces has ended.
+    ElderGone,
     /// An order to stop.
     Stop,
-    /// SIGTERM or SIGINT.
+    /// SIGTERM, SIGINT or SIGQUIT.
     Signal,
     /// The log files were moved away: SIGUSR1.
     ReopenLogs,
@@ -124,6 +138,20 @@ pub(super) enum Action {
     PassOn(u64, Box<Snapshot>),
     /// No reload will be done any more, for this reason.
     NoReload(String),
+    /// Start the new program, and hand over the listening sockets.
+    StartSuccessor,
+    /// Tell it to take over.
+    LetGo,
+    /// It has taken over: leave everything in its place, and pass on connections.
+    Retire,
+    /// It is not wanted any more, for this reason.
+    UpgradeFailed(String),
+    /// Tell the program that this one replaces that all is ready.
+    SayReady,
+    /// Tell it why nothing will be.
+    Refuse(String),
+    /// Accept connections and orders in its place.
+    TakeOver,
     /// Nobody of this group is left.
     Forget(GroupId),
     /// Send the gateway a message.
@@ -151,6 +179,9 @@ pub(super) struct State {
     reload: Reload,
     /// Whether another one is wanted after it.
     reload_wanted: bool,
+    upgrade: Upgrade,
+    upgrade_wanted: bool,
+    proof: Proof,
     last_worker: u64,
 }
 
@@ -182,6 +213,9 @@ impl State {
             groups: groups.collect(),
             reload: Reload::None,
             reload_wanted: false,
+            upgrade: Upgrade::None,
+            upgrade_wanted: false,
+            proof: Proof::Unneeded,
             last_worker: 0,
         }
     }
@@ -202,7 +236,8 @@ impl State {
         };
         let drained = self.groups.values().flat_map(Group::drained_since).min();
         let drained = drained.map(|since| since + self.grace);
-        [deadline, starts, drained, self.reload_wake_at()].into_iter().flatten().min()
+        let orders = [self.reload_wake_at(), self.upgrade_wake_at()];
+        [deadline, starts, drained].into_iter().chain(orders).flatten().min()
     }
 
     /// Takes one event in and says what to do.
@@ -278,14 +313,23 @@ impl State {
             Event::ReloadWanted => self.want_reload(&mut actions),
             Event::Reload(plan) => self.begin_reload(plan, now),
             Event::ReloadImpossible(why) => self.abandon_reload(&why, now, &mut actions),
+            Event::UpgradeWanted => self.want_upgrade(&mut actions),
+            Event::SuccessorReady => self.successor_ready(now, &mut actions),
+            Event::SuccessorTook => self.successor_took(now, &mut actions),
+            Event::SuccessorEnded { why } => self.successor_ended(&why, &mut actions),
+            Event::TakeOver => self.take_over(&mut actions),
+            Event::ElderGone => self.elder_gone(&mut actions),
             Event::Stop if matches!(self.phase, Phase::Stopping { .. }) => {}
             Event::Signal | Event::Stop => self.signal(now, &mut actions),
             Event::Told { question, snapshot } => actions.push(Action::PassOn(question, snapshot)),
             Event::ReopenLogs => actions.push(Action::ReopenLogs),
         }
         self.settle_reload(now, &mut actions);
+        self.settle_upgrade(now, &mut actions);
         self.see_off(now, &mut actions);
+        self.prove(&mut actions);
         self.announce(&mut actions);
+        self.begin_upgrade(now, &mut actions);
         self.begin_wanted(&mut actions);
         self.recycle(now, &mut actions);
         self.fill(now, &mut actions);
@@ -330,14 +374,22 @@ impl State {
 
     fn signal(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if let Phase::Stopping { .. } = self.phase {
-            actions.push(Action::Log(Note::StoppedAtOnce));
-            self.give_up(actions);
+            if !self.is_meant_for_successor() {
+                actions.push(Action::Log(Note::StoppedAtOnce));
+                self.give_up(actions);
+            }
             return;
         }
         self.abandon_reload("flupd is stopping", now, actions);
         actions.push(Action::NoReload("flupd is stopping".to_owned()));
-        self.phase = Phase::Stopping { deadline: now + self.grace };
+        self.successor_ended("flupd is stopping", actions);
         actions.push(Action::Log(Note::Stopping { grace: self.grace }));
+        self.stop(now, actions);
+    }
+
+    /// Accepts no more, and finishes what was begun.
+    fn stop(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.phase = Phase::Stopping { deadline: now + self.grace };
         actions.push(Action::CloseListeners);
         match self.gateway {
             Gateway::Starting | Gateway::Listening(_) => {
@@ -356,6 +408,7 @@ impl State {
     fn announce(&mut self, actions: &mut Vec<Action>) {
         let listens = matches!(self.gateway, Gateway::Listening(_) | Gateway::Within);
         if self.phase == Phase::Starting
+            && self.proof == Proof::Unneeded
             && listens
             && self.groups.values().all(Group::has_started)
             && self.groups.values().any(|group| !group.has_failed())
@@ -404,6 +457,8 @@ impl State {
 
     /// Ends everything at once, with a failure.
     fn give_up(&mut self, actions: &mut Vec<Action>) {
+        let why = self.groups.values().find_map(|group| group.failure.clone());
+        self.refuse(why.unwrap_or_else(|| "it could not start; its log says why".into()), actions);
         self.kill_all(actions);
         self.phase = Phase::Ended;
         self.gateway = Gateway::Gone;

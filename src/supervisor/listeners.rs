@@ -11,8 +11,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_w
 use thiserror::Error;
 
 use super::unix_socket::{BACKLOG, SocketPath, UnixError, listen_at};
+use super::upgrade::Offer;
 use crate::config::address::Address;
-use crate::config::{Listen, ListenerConfig};
+use crate::config::{Listen, ListenerConfig, SocketConfig};
 use crate::inherited;
 
 /// The first descriptor that systemd passes (`SD_LISTEN_FDS_START`).
@@ -68,6 +69,12 @@ pub enum ListenError {
     /// A descriptor that is not open.
     #[error("{0}: no such descriptor is open; have the program that starts flupd pass one")]
     NotOpen(String),
+    /// A descriptor that was not asked for when flupd was started.
+    #[error(
+        "{0}: sockets are taken over when flupd is started, not while it runs; stop it and start it \
+         again"
+    )]
+    TooLate(String),
     /// A descriptor that is something else.
     #[error("{0}: this is not a listening stream socket; pass one that has been bound and listens")]
     NotListening(String),
@@ -90,7 +97,7 @@ impl Listeners {
     /// Binds every address and takes over every inherited socket. To be called
     /// before the process opens descriptors of its own.
     pub(super) fn open(addresses: &[Listen]) -> Result<Self, ListenError> {
-        Self::default().reopen(addresses)
+        Self::default().opened(addresses, true)
     }
 
     /// The same for other addresses. What is open already is shared with those
@@ -99,6 +106,12 @@ impl Listeners {
     /// # Errors
     /// The address that can't be listened on.
     pub(super) fn reopen(&self, addresses: &[Listen]) -> Result<Self, ListenError> {
+        self.opened(addresses, false)
+    }
+
+    /// `fresh` says whether nothing was opened before, so that a descriptor which
+    /// is open was passed.
+    fn opened(&self, addresses: &[Listen], fresh: bool) -> Result<Self, ListenError> {
         let mut all: Vec<Option<Open>> = addresses.iter().map(|_| None).collect();
         let is_inherited = |a: &Address| matches!(a, Address::Fd(_) | Address::Systemd);
         // Inherited numbers first, while none of them can be a socket of ours.
@@ -109,6 +122,9 @@ impl Listeners {
                 }
                 let open = match self.find(listen) {
                     Some(open) => open.share(listen)?,
+                    None if inherited && !fresh => {
+                        return Err(ListenError::TooLate(listen.address.to_string()));
+                    }
                     None => Open::new(listen, &all)?,
                 };
                 if let Some(place) = all.get_mut(at) {
@@ -117,6 +133,50 @@ impl Listeners {
             }
         }
         Ok(Self(all.into_iter().flatten().collect()))
+    }
+
+    /// All that another flupd has to know of them, with another descriptor of each
+    /// socket.
+    ///
+    /// # Errors
+    /// What `dup(2)` reports.
+    pub(super) fn offers(&self) -> io::Result<Vec<(Offer, Vec<OwnedFd>)>> {
+        let offer = |open: &Open| {
+            let sockets =
+                open.sockets.iter().map(|(socket, _)| socket.as_fd().try_clone_to_owned());
+            let offer = Offer {
+                protocol: open.listen.protocol,
+                address: open.listen.address.to_string(),
+                names: open.sockets.iter().map(|(_, name)| name.clone()).collect(),
+                made: open.path.as_deref().map(SocketPath::made),
+            };
+            Ok((offer, sockets.collect::<io::Result<_>>()?))
+        };
+        self.0.iter().map(offer).collect()
+    }
+
+    /// Another flupd offers these sockets: they are open, if they are asked for.
+    pub(super) fn accept_offer(&mut self, offer: &Offer, sockets: Vec<OwnedFd>) {
+        // An address that is not understood here can't be asked for.
+        let Ok(address) = offer.address.parse() else { return };
+        let socket = SocketConfig { mode: 0, owner: None, group: None };
+        let listen = Listen {
+            protocol: offer.protocol,
+            address,
+            socket,
+            apps: Vec::new(),
+            default: false,
+            roles: Vec::new(),
+            allow: Vec::new(),
+        };
+        let path = offer.made.clone().map(|made| Arc::new(SocketPath::offered(made)));
+        let sockets = sockets.into_iter().zip(offer.names.iter().cloned()).collect();
+        self.0.push(Open { listen, sockets, path });
+    }
+
+    /// Whether the files of unix sockets go with us, or stay.
+    pub(super) fn own(&self, owned: bool) {
+        self.0.iter().filter_map(|open| open.path.as_ref()).for_each(|path| path.own(owned));
     }
 
     fn find(&self, listen: &Listen) -> Option<&Open> {

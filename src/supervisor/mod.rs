@@ -30,6 +30,7 @@ mod switch;
 mod systemd;
 pub(crate) mod trial;
 mod unix_socket;
+mod upgrade;
 mod weigh;
 mod worker;
 mod zygote;
@@ -54,6 +55,8 @@ pub(crate) use self::reload::Source;
 use self::signals::Signals;
 pub(crate) use self::start::run;
 use self::systemd::Systemd;
+pub(crate) use self::upgrade::Lineage;
+use self::upgrade::Upgrade;
 use self::worker::Worker;
 use crate::config::{GroupId, ServeConfig};
 use crate::observe::logs::Logs;
@@ -84,6 +87,7 @@ struct Supervisor<'l> {
     admin: Admin,
     waiting: Waiting,
     systemd: Systemd,
+    upgrade: Upgrade,
 }
 
 impl Supervisor<'_> {
@@ -93,6 +97,7 @@ impl Supervisor<'_> {
         loop {
             if let Some(status) = self.handle(event) {
                 self.bury(&mut inbox).await;
+                self.outlive_elder(&mut signals).await;
                 if signals.close().await {
                     self.beginning.forgive();
                 }
@@ -164,7 +169,8 @@ impl Supervisor<'_> {
             let gateway = self.gateway.as_ref().map(GatewayProcess::pid);
             let workers = self.workers.values().map(Worker::pid);
             let zygotes = self.programs.values().map(Program::zygote_pid);
-            workers.chain(zygotes).chain([gateway]).any(|known| known == Some(pid))
+            let others = [gateway, self.upgrade.successor_pid()];
+            workers.chain(zygotes).chain(others).any(|known| known == Some(pid))
         });
     }
 

@@ -69,6 +69,14 @@ pub(super) enum Note {
     ReloadFailed { error: String },
     /// A generation that leaves has no more time.
     LeaveCut,
+    /// Another program shall take over.
+    Upgrading,
+    /// It has.
+    Upgraded { grace: Duration },
+    /// It has not, and this one goes on.
+    UpgradeFailed { error: String },
+    /// The program that this one was to replace has gone, or wants it no more.
+    NotWanted,
 }
 
 impl Note {
@@ -195,6 +203,18 @@ impl Note {
             Self::ReloadFailed { error } => {
                 let error = indented(error);
                 error!(%error, "the reload has failed; what ran goes on");
+            }
+            Self::Upgrading => info!("upgrading: starting the new flupd"),
+            Self::Upgraded { grace } => info!(
+                grace_s = grace.as_secs_f64(),
+                "upgraded: the new flupd has taken over; finishing the running requests"
+            ),
+            Self::UpgradeFailed { error } => {
+                let error = indented(error);
+                error!(%error, "the upgrade has failed; this flupd goes on");
+            }
+            Self::NotWanted => {
+                error!("the flupd that was to be replaced goes on without this one, or has ended");
             }
             Self::LeaveCut => warn!(
                 app = name,

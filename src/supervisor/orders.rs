@@ -23,6 +23,8 @@ pub(super) struct Waiting {
     /// For what runs, by the number of the question.
     questions: BTreeMap<u64, oneshot::Sender<Outcome>>,
     last_question: u64,
+    /// For the new program.
+    upgrade: Vec<oneshot::Sender<Outcome>>,
     /// For the end. They never get an answer: it ends with us.
     stop: Vec<oneshot::Sender<Outcome>>,
 }
@@ -87,6 +89,27 @@ impl Waiting {
         }
     }
 
+    /// An upgrade has come to an end.
+    pub(super) fn upgrade_ended(&mut self, outcome: &Outcome) {
+        for waits in self.upgrade.drain(..) {
+            let _ = waits.send(outcome.clone());
+        }
+    }
+
+    /// Another flupd has taken over, and is to be asked from now on. Whether a
+    /// reload is wanted of it for which nobody waits.
+    pub(super) fn upgraded(&mut self) -> bool {
+        self.upgrade_ended(&Outcome::Done);
+        let mut wanted = false;
+        for (_, waits) in self.next.drain(..) {
+            match waits {
+                Some(waits) => drop(waits.send(Outcome::AskAgain)),
+                None => wanted = true,
+            }
+        }
+        wanted
+    }
+
     /// None will begin any more.
     pub(super) fn no_reload(&mut self, outcome: &Outcome) {
         let _ = self.reload_begins();
@@ -101,6 +124,12 @@ impl Supervisor<'_> {
             Order::Stop => {
                 self.waiting.stop.push(waits);
                 return Event::Stop;
+            }
+            Order::Reload { .. } if self.admin.is_retired() => Outcome::AskAgain,
+            Order::Upgrade if self.admin.is_retired() => Outcome::AskAgain,
+            Order::Upgrade => {
+                self.waiting.upgrade.push(waits);
+                return Event::UpgradeWanted;
             }
             Order::Reload { app } => match self.scope(app) {
                 Ok(scope) => {

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use nix::sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SigSet};
+use nix::sys::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SigSet};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::decide::Event;
@@ -16,7 +16,7 @@ use super::decide::Event;
 /// # Errors
 /// What `pthread_sigmask(3)` reports.
 pub(super) fn hold() -> io::Result<Held> {
-    let held: SigSet = [SIGTERM, SIGINT, SIGHUP, SIGUSR1].into_iter().collect();
+    let held: SigSet = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2].into_iter().collect();
     held.thread_block()?;
     Ok(Held(held))
 }
@@ -26,10 +26,10 @@ pub(super) struct Held(SigSet);
 
 /// Takes signals.
 pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    stop: [Signal; 3],
     hang_up: Signal,
     user_1: Signal,
+    user_2: Signal,
 }
 
 impl Signals {
@@ -39,10 +39,14 @@ impl Signals {
     /// What the operating system reports.
     pub(super) fn release(held: &Held) -> io::Result<Self> {
         let signals = Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            stop: [
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::quit())?,
+            ],
             hang_up: signal(SignalKind::hangup())?,
             user_1: signal(SignalKind::user_defined1())?,
+            user_2: signal(SignalKind::user_defined2())?,
         };
         held.0.thread_unblock()?;
         Ok(signals)
@@ -50,11 +54,12 @@ impl Signals {
 
     /// Waits for the next one that means something.
     pub(super) async fn next(&mut self) -> Event {
-        let (hang_up, user_1) = (&mut self.hang_up, &mut self.user_1);
+        let Self { stop, hang_up, user_1, user_2 } = self;
         tokio::select! {
-            () = stopped(&mut self.terminate, &mut self.interrupt) => Event::Signal,
+            () = stopped(stop) => Event::Signal,
             _ = hang_up.recv() => Event::ReloadWanted,
             _ = user_1.recv() => Event::ReopenLogs,
+            _ = user_2.recv() => Event::UpgradeWanted,
         }
     }
 
@@ -65,19 +70,20 @@ impl Signals {
         let _ = hold();
         // The runtime looks for those that have come.
         tokio::task::yield_now().await;
-        let stopped = pin!(stopped(&mut self.terminate, &mut self.interrupt));
+        let stopped = pin!(stopped(&mut self.stop));
         stopped.poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     /// Waits for one that means: stop. Others wait.
     pub(super) async fn stop(&mut self) {
-        stopped(&mut self.terminate, &mut self.interrupt).await;
+        stopped(&mut self.stop).await;
     }
 }
 
-async fn stopped(terminate: &mut Signal, interrupt: &mut Signal) {
+async fn stopped([terminate, interrupt, quit]: &mut [Signal; 3]) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        _ = quit.recv() => {}
     }
 }

@@ -15,11 +15,24 @@ use tokio::process::Child;
 
 use super::confine::confine;
 use super::interpreter::BOOTSTRAP;
+use super::limits::OpenFiles;
+use super::upgrade::Again;
 use crate::config::{AppConfig, Identity, Privileges};
 use crate::observe::logs::Streams;
 
 /// The descriptor on which a child finds its socket to the supervisor.
 pub(crate) const SOCKET_FD: i32 = flupd_channel::startup::STATUS_FD;
+
+/// Signals that the gateway passes over: whoever sends them by name, or to a whole
+/// group, means the supervisor.
+const MEANT_FOR_SUPERVISOR: [Handled; 6] = [
+    Handled::SIGTERM,
+    Handled::SIGINT,
+    Handled::SIGQUIT,
+    Handled::SIGHUP,
+    Handled::SIGUSR1,
+    Handled::SIGUSR2,
+];
 
 /// The worker's half of flupd.
 pub(super) const WORKER: &str = "libflupd_worker.so";
@@ -28,7 +41,11 @@ pub(super) const WORKER: &str = "libflupd_worker.so";
 pub(crate) const SOLO: &str = "libflupd_solo.so";
 
 /// What was meant for the supervisor alone.
-const OURS: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET"];
+const OURS: [&str; 5] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", UPGRADE];
+
+/// The process id of the flupd that a new one is to replace; it speaks with that on
+/// [`SOCKET_FD`].
+pub(super) const UPGRADE: &str = "FLUPD_UPGRADES";
 
 /// Starts this very program as the gateway, also when its file has been
 /// replaced by a newer one.
@@ -49,12 +66,32 @@ pub(super) fn gateway(
         command.pre_exec(|| {
             // Who signals a whole group of processes, such as systemd, means
             // the supervisor: it tells the gateway when to stop.
-            for one in [Handled::SIGTERM, Handled::SIGINT] {
+            for one in MEANT_FOR_SUPERVISOR {
                 signal(one, SigHandler::SigIgn)?;
             }
             Ok(())
         });
     }
+    spawn(command)
+}
+
+/// Starts a flupd that is to take the place of this one. It outlives us.
+pub(super) fn successor(
+    again: &Again,
+    socket: OwnedFd,
+    open_files: &OpenFiles,
+) -> io::Result<Child> {
+    let mut command = Command::new(&again.program);
+    if let Some((called, arguments)) = again.words.split_first() {
+        command.arg0(called).args(arguments);
+    }
+    // As it was for us.
+    confine(&mut command, &Privileges::default(), Some(open_files.before()));
+    command.env(UPGRADE, std::process::id().to_string());
+    // The watchdog is for whoever has no process id to compare with.
+    command.env_remove("WATCHDOG_PID");
+    let mapping = FdMapping { parent_fd: socket, child_fd: SOCKET_FD };
+    command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
     spawn(command)
 }
 

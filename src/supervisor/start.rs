@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::admin::Admin;
+use super::admin::{Admin, ControlListener};
 use super::beginning::Beginning;
 use super::decide::{Plan, State};
 use super::limits::OpenFiles;
@@ -17,6 +17,7 @@ use super::program::Program;
 use super::reload::{Reloads, Source};
 use super::signals::{self, Held, Signals};
 use super::systemd::Systemd;
+use super::upgrade::{Elder, Lineage, Upgrade};
 use super::{Supervisor, orphans};
 use crate::config::{AppConfig, GroupId, ServeConfig};
 use crate::observe::logs::Logs;
@@ -36,32 +37,50 @@ const FAILURE: u8 = 1;
 pub(crate) fn run(
     config: ServeConfig,
     source: Source,
+    lineage: Lineage,
     beginning: &Beginning,
 ) -> anyhow::Result<u8> {
     let held = signals::hold()?;
+    let voice = lineage.elder.as_ref().and_then(|elder| elder.voice().ok());
     // Before anything else is opened: see `Listeners::open`.
-    let listeners = Listeners::open(&config.listeners);
+    let listeners = match &lineage.elder {
+        Some(elder) => elder.listeners.reopen(&config.listeners),
+        None => Listeners::open(&config.listeners),
+    };
     let logs = Logs::start(&config.logs).context("the log can't be written")?;
     let status = listeners
         .map_err(Into::into)
-        .and_then(|listeners| supervise(config, source, listeners, &logs, &held, beginning))
+        .and_then(|listeners| {
+            let open = Opened { listeners, lineage, logs: &logs };
+            supervise(config, source, open, &held, beginning)
+        })
         .unwrap_or_else(|error| {
             tracing::error!(error = %format_args!("{error:#}"), "flupd can't start");
             beginning.fail(&format!("{error:#}"));
+            if let Some(voice) = voice {
+                voice.refuse(format!("{error:#}"));
+            }
             FAILURE
         });
     logs.finish();
     Ok(status)
 }
 
+/// What the supervisor begins with.
+struct Opened<'l> {
+    listeners: Listeners,
+    lineage: Lineage,
+    logs: &'l Logs,
+}
+
 fn supervise(
     config: ServeConfig,
     source: Source,
-    listeners: Listeners,
-    logs: &Logs,
+    opened: Opened<'_>,
     held: &Held,
     beginning: &Beginning,
 ) -> anyhow::Result<u8> {
+    let Opened { listeners, lineage: Lineage { again, elder }, logs } = opened;
     let open_files = OpenFiles::raise(&config)?;
     let preload = config.apps.values().any(|app| app.preload);
     if preload {
@@ -75,11 +94,17 @@ fn supervise(
             () = signals.stop() => return Ok(0),
         };
         start_log(&config, &listeners, programs.values());
-        let admin = config.control.as_ref().map_or_else(|| Ok(Admin::none()), Admin::listen)?;
-        let plans = config.apps().map(|(id, app)| (GroupId::first(id), plan(app)));
         let (events, inbox) = mpsc::channel(EVENTS);
+        let mut elder = elder.map(|elder| elder.watch(events.clone())).transpose()?;
+        let mut control = control(&config, elder.as_mut())?;
+        let admin = match control.take_if(|_| elder.is_none()) {
+            Some(control) => Admin::serve(control)?,
+            None => Admin::none(),
+        };
+        let plans = config.apps().map(|(id, app)| (GroupId::first(id), plan(app)));
+        let state = State::new(plans, config.is_solo(), config.graceful_timeout, Instant::now());
         let supervisor = Supervisor {
-            state: State::new(plans, config.is_solo(), config.graceful_timeout, Instant::now()),
+            state: if elder.is_some() { state.proving() } else { state },
             reloads: Reloads::new(source, &config),
             config,
             programs,
@@ -96,9 +121,20 @@ fn supervise(
             admin,
             waiting: Waiting::default(),
             systemd: Systemd::new(),
+            upgrade: Upgrade::new(again, elder, control),
         };
         Ok(supervisor.serve(inbox, signals).await)
     })
+}
+
+/// The control socket: that of the flupd before this one, if it stays where it is.
+fn control(
+    config: &ServeConfig,
+    elder: Option<&mut Elder>,
+) -> anyhow::Result<Option<ControlListener>> {
+    let Some(wanted) = &config.control else { return Ok(None) };
+    let offered = elder.and_then(|elder| elder.control.take_if(|offered| offered.is(wanted)));
+    offered.map_or_else(|| ControlListener::open(wanted), Ok).map(Some)
 }
 
 /// What runs this generation of each app.

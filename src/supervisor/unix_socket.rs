@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::unistd::{Group, User};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, open};
@@ -13,6 +14,7 @@ use rustix::net::{
 };
 use thiserror::Error;
 
+use super::upgrade::Made;
 use crate::config::SocketConfig;
 
 /// How many connections may wait to be accepted; the kernel lowers it to
@@ -59,10 +61,38 @@ pub(super) struct SocketPath {
     path: PathBuf,
     /// Device and inode of the socket that we made.
     identity: (u64, u64),
+    /// Whether it goes with us, and not with another flupd that has it, too.
+    owned: AtomicBool,
+}
+
+impl SocketPath {
+    /// Another flupd has made it, and it stays theirs for now.
+    pub(super) fn offered(Made { path, device, inode }: Made) -> Self {
+        Self { path, identity: (device, inode), owned: AtomicBool::new(false) }
+    }
+
+    /// What another flupd has to know of it.
+    pub(super) fn made(&self) -> Made {
+        let (device, inode) = self.identity;
+        Made { path: self.path.clone(), device, inode }
+    }
+
+    /// Whether it stands at this path.
+    pub(super) fn is(&self, path: &Path) -> bool {
+        std::path::absolute(path).is_ok_and(|path| path == self.path)
+    }
+
+    /// Whether it goes with us.
+    pub(super) fn own(&self, owned: bool) {
+        self.owned.store(owned, Ordering::Relaxed);
+    }
 }
 
 impl Drop for SocketPath {
     fn drop(&mut self) {
+        if !self.owned.load(Ordering::Relaxed) {
+            return;
+        }
         let found = std::fs::symlink_metadata(&self.path);
         if found.is_ok_and(|found| (found.dev(), found.ino()) == self.identity) {
             // Nothing can be done about a failure; the next start replaces it.
@@ -96,6 +126,7 @@ pub(super) fn listen_at(
     let made = SocketPath {
         path: std::path::absolute(path).map_err(at("find the socket's directory"))?,
         identity: (found.dev(), found.ino()),
+        owned: AtomicBool::new(true),
     };
     if owner.is_some() || group.is_some() {
         chownat(&handle, "", owner, group, AtFlags::EMPTY_PATH)

@@ -44,3 +44,4 @@ mod solo;
 mod spawned;
 mod status;
 mod timeouts;
+mod upgrade;

@@ -131,6 +131,13 @@ impl Decoder {
         self.requests.iter().any(Request::is_receiving)
     }
 
+    /// Whether the input stopped at a record boundary and every open request is
+    /// complete: what comes next is about a new one, or an ABORT.
+    #[must_use]
+    pub fn is_between_requests(&self) -> bool {
+        self.framing.at_boundary() && !self.is_receiving()
+    }
+
     /// Whether a BEGIN without `KEEP_CONN` was refused: the driver closes once
     /// `owed` is flushed and no request is open.
     #[must_use]

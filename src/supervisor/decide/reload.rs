@@ -88,7 +88,9 @@ impl State {
 
     /// Begins a reload that is wanted.
     pub(super) fn begin_wanted(&mut self, actions: &mut Vec<Action>) {
-        let free = matches!(self.reload, Reload::None) && self.phase == Phase::Serving;
+        let free = matches!(self.reload, Reload::None)
+            && self.phase == Phase::Serving
+            && !self.is_upgrading();
         if free && std::mem::take(&mut self.reload_wanted) {
             self.reload = Reload::Preparing;
             actions.push(Action::Log(Note::Reloading));
@@ -218,7 +220,7 @@ impl Group {
     }
 
     /// Whether all its workers are ready.
-    fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.places.iter().all(|place| place.occupant.is_ready())
     }
 

@@ -4,6 +4,7 @@ mod recycle;
 mod reload;
 mod replace;
 mod several;
+mod upgrade;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;

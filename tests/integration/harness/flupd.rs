@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use super::installed::Installed;
 use super::process::Process;
 use super::{is_root, temp_dir, wait};
 
@@ -61,6 +62,23 @@ impl Serve {
         // Relative paths are meant from the file, wherever flupd is started.
         command.arg("serve").arg("--config").arg(dir.path().join("flupd.toml"));
         Self { command, dir, stderr: None }
+    }
+
+    /// Starts the flupd that is installed there.
+    pub fn installed(mut self, installed: &Installed) -> Self {
+        let mut command = Command::new(installed.program());
+        command.args(self.command.get_args()).stdin(Stdio::null());
+        if let Some(dir) = self.command.get_current_dir() {
+            command.current_dir(dir);
+        }
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        self.command = command;
+        self
     }
 
     /// Adds arguments.

@@ -13,6 +13,7 @@ pub mod front;
 pub mod h2o;
 pub mod haproxy;
 pub mod http;
+pub mod installed;
 pub mod lighttpd;
 pub mod nginx;
 #[macro_use]
