@@ -35,6 +35,13 @@ impl Role {
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }
+
+    /// The role of this number (section 8, `FCGI_RESPONDER` to `FCGI_FILTER`).
+    #[must_use]
+    pub fn of_number(number: u16) -> Option<Self> {
+        let number = usize::from(number).checked_sub(1)?;
+        Self::ALL.get(number).copied()
+    }
 }
 
 impl From<Role> for fastcgi_server::Role {

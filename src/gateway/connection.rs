@@ -232,6 +232,7 @@ impl Connection {
             match event {
                 Event::Begin { .. } | Event::Data { .. } => self.whole = false,
                 Event::BodyEnd { .. } | Event::DataEnd { .. } => self.whole = true,
+                Event::UnknownRole { role } => self.entry.refuse_role(role, &self.peer),
                 _ => {}
             }
             let handled = match event {

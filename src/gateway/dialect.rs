@@ -33,6 +33,8 @@ pub(super) enum Event<'i> {
     Abort { id: u16 },
     /// It can't be served; nothing more of it follows.
     Refused { id: u16, refusal: Refusal },
+    /// It was asked for in a role that is not played here, and is answered.
+    UnknownRole { role: u16 },
 }
 
 /// The codec of one connection.
@@ -211,6 +213,7 @@ fn from_fastcgi(event: fcgi::Event<'_>) -> Event<'_> {
         fcgi::Event::Data { id, bytes } => Event::Data { id, bytes },
         fcgi::Event::DataEnd { id } => Event::DataEnd { id },
         fcgi::Event::Abort { id } => Event::Abort { id },
+        fcgi::Event::UnknownRole { role } => Event::UnknownRole { role },
         fcgi::Event::Refused { id, reason, keep_conn: _ } => Event::Refused {
             id,
             refusal: match reason {

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use fastcgi_server::Roles;
+use tracing::warn;
 
 use super::admit::Admit;
 use super::app::App;
 use super::routes::Routes;
-use crate::config::{AppId, GatewayApp, GatewayConfig, ListenerConfig, Protocol};
+use super::seldom::Seldom;
+use crate::config::{AppId, GatewayApp, GatewayConfig, ListenerConfig, Protocol, Role};
 
 /// One listener: what is spoken there, and whose requests come in.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) struct Entry {
     pub(super) capacity: Cell<usize>,
     /// Whether one request at a time is taken: see [`GatewayConfig::alone`].
     pub(super) alone: bool,
+    /// Roles in vain are logged seldom.
+    refused: Seldom,
 }
 
 impl Entry {
@@ -46,6 +50,7 @@ impl Entry {
             roles: Cell::new(Roles::NONE),
             params: Cell::default(),
             capacity: Cell::default(),
+            refused: Seldom::default(),
         };
         entry.reconfigure(listener, config, apps);
         Rc::new(entry)
@@ -68,6 +73,19 @@ impl Entry {
         self.roles.set(roles.fold(Roles::NONE, |roles, &role| roles.with(role.into())));
         let routes = own.into_iter().map(|(app, config)| (Rc::clone(app), config));
         self.routes.replace(Routes::new(routes));
+    }
+
+    /// Says which role a web server has asked for in vain. `peer` is that web server.
+    pub(super) fn refuse_role(&self, role: u16, peer: &str) {
+        self.refused.say(|and_before| match Role::of_number(role).map(Role::name) {
+            Some(role) => warn!(
+                peer,
+                role, and_before, "request refused: its role is for apps with this --role only"
+            ),
+            None => {
+                warn!(peer, role, and_before, "request refused: FastCGI has no role of this number")
+            }
+        });
     }
 
     /// Whether it stands for this listener.

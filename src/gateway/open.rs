@@ -116,6 +116,7 @@ pub(super) fn handle(
             open.push(Open { id, keep, role, begun, stage, listed: None });
             return Handled::Nothing;
         }
+        Event::UnknownRole { .. } => return Handled::Nothing,
         Event::Params { id, .. }
         | Event::Body { id, .. }
         | Event::BodyEnd { id }

@@ -7,7 +7,7 @@ use crate::harness::example::Example;
 use crate::harness::fcgi::{self, Answer, KEEP_CONN};
 use crate::harness::flupd::{Flupd, Serve, command};
 use crate::harness::http::Request;
-use crate::harness::{apache, app, lighttpd, ports, temp_dir};
+use crate::harness::{apache, app, lighttpd, ports, temp_dir, wait};
 
 const AUTHORIZER: u16 = 2;
 const FILTER: u16 = 3;
@@ -135,6 +135,33 @@ fn roles_are_limited() {
             assert_eq!(answer.text().starts_with("Status: 200"), accepted, "{args:?}: role {id}");
         }
     }
+}
+
+/// The log says what was asked and what to set, once a second at most.
+#[test]
+fn refused_roles_are_logged() {
+    let flupd = serve(&[]);
+    let mut stream = flupd.connect();
+    for id in 1..200 {
+        stream.write_all(&asking(id, &[PASSWORD])).unwrap();
+        assert_eq!(Answer::read(&mut stream, id).unwrap().end.unwrap().1, 3);
+    }
+    let why = "request refused: its role is for apps with this --role only";
+    flupd.wait_for_log(why);
+    let lines: Vec<_> =
+        flupd.log().lines().filter(|line| line.contains(why)).map(str::to_owned).collect();
+    assert!(lines[0].contains("role=\"authorizer\""), "{lines:?}");
+    assert!(lines.len() < 20, "{}", lines.len());
+
+    let mut stream = flupd.connect();
+    stream.write_all(&fcgi::begin(1, 77, 0)).unwrap();
+    assert_eq!(Answer::read(&mut stream, 1).unwrap().end.unwrap().1, 3);
+    wait::until("the unknown number is logged", || {
+        stream = flupd.connect();
+        stream.write_all(&fcgi::begin(1, 77, 0)).unwrap();
+        flupd.log().contains("FastCGI has no role of this number")
+            && flupd.log().contains("role=77")
+    });
 }
 
 #[test]

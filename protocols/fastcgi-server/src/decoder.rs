@@ -261,7 +261,8 @@ impl Decoder {
     fn begin(&mut self, id: u16, body: [u8; 8], owed: &mut BytesMut) -> Option<Event<'static>> {
         let [role1, role0, flags, ..] = body;
         let keep_conn = flags & KEEP_CONN != 0;
-        match self.admit(u16::from_be_bytes([role1, role0])) {
+        let role = u16::from_be_bytes([role1, role0]);
+        match self.admit(role) {
             Ok(role) => {
                 if let Err(at) = self.find(id) {
                     self.requests.insert(at, Request::begin(id, role, keep_conn));
@@ -271,7 +272,8 @@ impl Decoder {
             Err(status) => {
                 encode::end_request(owed, id, 0, status);
                 self.wants_close |= !keep_conn;
-                None
+                let unknown = status == ProtocolStatus::UnknownRole;
+                unknown.then_some(Event::UnknownRole { role })
             }
         }
     }

@@ -74,6 +74,12 @@ pub enum Event<'i> {
         /// Why.
         reason: Refusal,
     },
+    /// A request was asked for in a role that is not among the capabilities. It was
+    /// answered UNKNOWN_ROLE (section 5.5), and nothing of it follows.
+    UnknownRole {
+        /// The role's number; one of the specification's or any other.
+        role: u16,
+    },
 }
 
 /// Why one request was refused while its connection goes on.

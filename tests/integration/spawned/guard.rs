@@ -3,18 +3,30 @@
 use std::fs;
 
 use super::way::{Site, apache_with};
+use crate::harness::example::Example;
 use crate::harness::http::{Request, Response};
 use crate::harness::script::Script;
 use crate::harness::source;
 
 const EXAMPLE: &str = "apache-examples/mod_fcgid-authorizer.conf";
-const COOKIE: (&str, &str) = ("Cookie", "session=0fd1b7c2");
+pub const COOKIE: (&str, &str) = ("Cookie", "session=0fd1b7c2");
 /// `alice:sesame`, a member.
 const ALICE: (&str, &str) = ("Authorization", "Basic YWxpY2U6c2VzYW1l");
 /// `bob:mellon`, who is known but no member.
 const BOB: (&str, &str) = ("Authorization", "Basic Ym9iOm1lbGxvbg==");
 /// `alice:mellon`
 const WRONG: (&str, &str) = ("Authorization", "Basic YWxpY2U6bWVsbG9u");
+
+/// The example with its guard changed, and itself.
+pub fn changed(
+    change: impl FnOnce(String) -> String,
+    example: impl FnOnce(Example) -> Example,
+) -> Site {
+    let script = site();
+    let guard = fs::read_to_string(script.file("guard.fcgi")).unwrap();
+    fs::write(script.file("guard.fcgi"), change(guard)).unwrap();
+    apache_with(script, EXAMPLE, example)
+}
 
 /// The examples, with an app and a file behind them.
 fn site() -> Script {
@@ -84,11 +96,13 @@ fn a_guard_that_can_not_answer_lets_nobody_pass() {
         ("user = QUESTIONS", "user = 1 / 0 or QUESTIONS", "ZeroDivisionError"),
         ("import hmac", "import no_such_module", "no_such_module"),
     ] {
-        let script = site();
-        let guard = fs::read_to_string(script.file("guard.fcgi")).unwrap();
-        assert!(guard.contains(old));
-        fs::write(script.file("guard.fcgi"), guard.replace(old, new)).unwrap();
-        let site = apache_with(script, EXAMPLE, |example| example);
+        let site = changed(
+            |guard| {
+                assert!(guard.contains(old));
+                guard.replace(old, new)
+            },
+            |example| example,
+        );
         for (target, header) in [("/members/x", COOKIE), ("/files/page.txt", ALICE)] {
             let answer = get(&site, target, Some(header));
             assert!(answer.status >= 400, "{new}: {answer:?}");

@@ -6,7 +6,7 @@ pub mod way;
 mod by_hand;
 mod fcgid;
 mod frameworks;
-mod guard;
+pub mod guard;
 mod lives;
 mod requests;
 mod unheard;

@@ -160,6 +160,7 @@ impl Connection {
             Event::Refused { id, keep_conn, reason } => {
                 format!("> refused {id} {}: {reason}", keep(keep_conn))
             }
+            Event::UnknownRole { role } => format!("> unknown_role {role}"),
         });
     }
 

@@ -72,7 +72,9 @@ proptest! {
                     Event::StdinEnd { id } => others.push(Event::StdinEnd { id }),
                     Event::DataEnd { id } => others.push(Event::DataEnd { id }),
                     Event::Abort { id } => others.push(Event::Abort { id }),
-                    refused @ Event::Refused { .. } => panic!("{refused:?}"),
+                    refused @ (Event::Refused { .. } | Event::UnknownRole { .. }) => {
+                        panic!("{refused:?}")
+                    }
                 }
             }
         }
