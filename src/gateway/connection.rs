@@ -193,7 +193,17 @@ impl Connection {
     /// The peer sends no more: it has gone, or only closed its sending half.
     fn input_end(&mut self) -> Option<Close> {
         self.input_ended = true;
+        self.release();
         self.stream.is_hung_up().then_some(Close::Drop)
+    }
+
+    /// Answers do not wait any longer for the end of their requests.
+    fn release(&self) {
+        for open in &self.open {
+            if let Stage::Answering(exchange) = &open.stage {
+                exchange.release_end();
+            }
+        }
     }
 
     /// Receives the bytes that are sure to be body of a large request straight
@@ -294,6 +304,9 @@ impl Connection {
     /// where it stopped: what an answer without end leaves of a slow peer's
     /// attention is for the others.
     fn collect(&mut self) -> io::Result<()> {
+        if self.shared.stopping.is_set() {
+            self.release();
+        }
         let mut without_news = 0;
         while without_news < self.open.len() {
             let at = self.turn % self.open.len();
@@ -480,8 +493,7 @@ impl Connection {
         for open in self.open.iter_mut().filter(|open| open.is_receiving()) {
             let seconds = timeouts.read.as_secs();
             let why = format!("no byte from {} for {seconds} s (--read-timeout)", self.peer);
-            open.refuse(Refusal::timed_out(why), &self.wake);
-            open.keep = false;
+            open.give_up(Refusal::timed_out(why), &self.wake);
             refused = true;
         }
         if refused {

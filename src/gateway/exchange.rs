@@ -42,6 +42,8 @@ pub(super) enum Place {
     Seated(Rc<Seat>),
     /// flupd answers by itself.
     Refused(Refusal),
+    /// flupd has answered by itself; the answer's end is not sent yet.
+    Told,
     /// The answer has begun, and the rest will never come.
     Cut,
     /// The answer has been taken whole.
@@ -94,6 +96,8 @@ pub(super) struct Exchange {
     settled: Cell<bool>,
     /// Whether it is our own.
     internal: bool,
+    /// It was refused while its body comes, and the connection stays.
+    unread: Cell<bool>,
 }
 
 impl Exchange {
@@ -145,12 +149,32 @@ impl Exchange {
             begun: Cell::new(None),
             settled: Cell::new(false),
             internal: false,
+            unread: Cell::new(false),
         }
     }
 
     /// Whether it is our own, for one app thread and no other.
     pub(super) const fn is_internal(&self) -> bool {
         self.internal
+    }
+
+    /// The end of the answer waits for the end of the request: H2O 2.2 aborts, and
+    /// HAProxy 2.6 hangs, when the answer ends on a connection that stays while they
+    /// still send.
+    pub(super) fn hold_end(&self) {
+        self.unread.set(true);
+    }
+
+    /// Whether the end of the answer waits.
+    pub(super) const fn is_held(&self) -> bool {
+        self.unread.get()
+    }
+
+    /// Nothing more of the request comes, or nobody waits for it any more.
+    pub(super) fn release_end(&self) {
+        if self.unread.replace(false) {
+            self.news();
+        }
     }
 
     /// Who runs it; `None` for one that reached no app.

@@ -92,6 +92,12 @@ impl Line {
             Place::Seated(_) => Ok(Relayed::Nothing),
             Place::Refused(refusal) => {
                 self.refuse(id, exchange, &refusal);
+                exchange.put(Place::Told);
+                self.relay(id, exchange)
+            }
+            Place::Told if exchange.is_held() => Ok(Relayed::Nothing),
+            Place::Told => {
+                self.dialect.end(&mut self.out, id);
                 Ok(Relayed::Whole)
             }
             Place::Cut => {
@@ -151,6 +157,7 @@ impl Line {
         Ok(all)
     }
 
+    /// Answers all but the end.
     fn refuse(&mut self, id: u16, exchange: &Exchange, refusal: &Refusal) {
         let class = u8::try_from(refusal.status / 100).unwrap_or_default();
         let (head, body) = (refusal.head(), refusal.body());
@@ -169,7 +176,6 @@ impl Line {
             self.dialect.stderr(&mut self.out, id, text.as_bytes());
         }
         self.dialect.body(&mut self.out, id, body.as_bytes());
-        self.dialect.end(&mut self.out, id);
     }
 
     fn take(&mut self, id: u16, exchange: &Rc<Exchange>, seat: &Rc<Seat>) -> io::Result<Relayed> {
@@ -284,6 +290,7 @@ impl Line {
             }
             _ => {
                 self.refuse(id, exchange, &Refusal::no_answer());
+                self.dialect.end(&mut self.out, id);
                 Relayed::Whole
             }
         }

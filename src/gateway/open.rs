@@ -23,6 +23,8 @@ pub(super) struct Open {
     /// Whether the connection outlives it.
     pub(super) keep: bool,
     role: Role,
+    /// Whether the end of its body is still to come.
+    comes: bool,
     /// When its first byte was read.
     pub(super) begun: Instant,
     pub(super) stage: Stage,
@@ -55,9 +57,21 @@ pub(super) enum Handled {
 }
 
 impl Open {
-    /// Whether it is not whole yet.
-    pub(super) const fn is_receiving(&self) -> bool {
-        !matches!(self.stage, Stage::Answering(_))
+    /// Whether more of it is to come.
+    pub(super) fn is_receiving(&self) -> bool {
+        match &self.stage {
+            Stage::Begun | Stage::Receiving(..) => true,
+            Stage::Answering(exchange) => exchange.is_held(),
+        }
+    }
+
+    /// Nothing more of it is waited for, for this reason. The connection ends with it.
+    pub(super) fn give_up(&mut self, refusal: Refusal, wake: &Rc<Wake>) {
+        self.keep = false;
+        match &self.stage {
+            Stage::Answering(exchange) => exchange.release_end(),
+            Stage::Begun | Stage::Receiving(..) => self.refuse(refusal, wake),
+        }
     }
 
     /// It has to be waited for: who asks what runs shall hear of it.
@@ -97,6 +111,9 @@ impl Open {
         let exchange = Exchange::refused(refusal.clone(), params, Rc::clone(wake));
         let request = exchange.request.is_some().then(|| exchange.describe());
         warn!(request, id = exchange.id(), why, status, "request refused");
+        if self.keep && self.comes {
+            exchange.hold_end();
+        }
         wake.notify();
         self.listed = None;
         self.stage = Stage::Answering(exchange);
@@ -112,8 +129,8 @@ pub(super) fn handle(
 ) -> Handled {
     let id = match event {
         Event::Begin { id, keep, role } => {
-            let (begun, stage) = (park::now(), Stage::Begun);
-            open.push(Open { id, keep, role, begun, stage, listed: None });
+            let (begun, stage, comes) = (park::now(), Stage::Begun, role != Role::Authorizer);
+            open.push(Open { id, keep, role, comes, begun, stage, listed: None });
             return Handled::Nothing;
         }
         Event::UnknownRole { .. } => return Handled::Nothing,
@@ -127,6 +144,12 @@ pub(super) fn handle(
     };
     let Some(at) = open.iter().position(|open| open.id == id) else { return Handled::Nothing };
     let Some(open) = open.get_mut(at) else { return Handled::Nothing };
+    match event {
+        // A Filter's file follows its body.
+        Event::BodyEnd { .. } => open.comes = open.role == Role::Filter,
+        Event::DataEnd { .. } | Event::Refused { .. } => open.comes = false,
+        _ => {}
+    }
     let refusal = match (event, &mut open.stage) {
         (Event::Params { params, .. }, Stage::Begun) => match assemble(open.role, params, routes) {
             Ok((route, assembly)) => {
@@ -150,6 +173,12 @@ pub(super) fn handle(
         },
         (Event::BodyEnd { .. } | Event::DataEnd { .. }, Stage::Receiving(_, assembly)) => {
             return if assembly.ended() { Handled::Whole(at) } else { Handled::Nothing };
+        }
+        (Event::BodyEnd { .. } | Event::DataEnd { .. }, Stage::Answering(exchange)) => {
+            if !open.comes {
+                exchange.release_end();
+            }
+            return Handled::Nothing;
         }
         (Event::Abort { .. }, _) => return Handled::Aborted(id),
         (Event::Refused { refusal, .. }, _) => refusal,

@@ -40,6 +40,8 @@ fn title(ability: Ability) -> &'static str {
         Ability::ErrorLog => "`wsgi.errors` in its log",
         Ability::CutAnswers => "a cut answer, its length unknown",
         Ability::ShortAnswers => "a short answer is seen as cut",
+        Ability::EarlyRefusals => "and at once, while the client still sends",
+        Ability::SlowUploads => "a client that sends no more gets flupd's 408",
     }
 }
 

@@ -32,11 +32,15 @@ pub enum Ability {
     /// Shows the client that an answer was shorter than its Content-Length, also
     /// when all of it came at once.
     ShortAnswers,
+    /// Passes an answer on that comes before the end of the upload.
+    EarlyRefusals,
+    /// Passes an upload on while it comes, and flupd's answer when it comes no more.
+    SlowUploads,
 }
 
 impl Ability {
     /// All, for the table in docs/web-servers.md.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::KeptConnections,
         Self::Multiplexing,
         Self::ChunkedUploads,
@@ -49,6 +53,8 @@ impl Ability {
         Self::ErrorLog,
         Self::CutAnswers,
         Self::ShortAnswers,
+        Self::EarlyRefusals,
+        Self::SlowUploads,
     ];
 }
 
@@ -92,6 +98,11 @@ impl Front {
             Ability::CutAnswers => {
                 self.is_fastcgi() && !matches!(server, Server::Caddy | Server::H2o)
             }
+            // Others gather the upload first, or look for an answer when all of it is sent.
+            Ability::EarlyRefusals => {
+                self == Self::NginxUnbuffered || server == Server::Apache && self.is_fastcgi()
+            }
+            Ability::SlowUploads => self == Self::NginxUnbuffered,
             // Apache gives a small answer a length of its own.
             Ability::ShortAnswers => self != Self::ApacheScgi,
         }

@@ -62,10 +62,23 @@ impl Request {
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] when the answer was cut short.
     pub fn send(&self, to: SocketAddr) -> io::Result<Response> {
-        let mut answer = self.open(to)?;
-        let mut body = Vec::new();
-        answer.read_to_end(&mut body)?;
-        Ok(Response { status: answer.status, headers: answer.headers, body })
+        self.open(to)?.whole()
+    }
+
+    /// As [`Request::send`], but reads while it still sends: an answer that comes
+    /// before the end of the body is not lost to a server that reads no more.
+    pub fn converse(&self, to: SocketAddr) -> io::Result<Response> {
+        let stream = self.connect(to)?;
+        let mut sending = stream.try_clone()?;
+        std::thread::scope(|scope| {
+            // It ends with the connection, whether or not all was taken.
+            scope.spawn(move || {
+                let _ = self.send_all(&mut sending, to);
+            });
+            let answer = Response::read(stream.try_clone()?);
+            let _ = stream.shutdown(Shutdown::Both);
+            answer
+        })
     }
 
     /// Sends it over a new connection and reads the answer's head; the body can
@@ -76,12 +89,9 @@ impl Request {
 
     /// Sends it over a new connection and reads nothing.
     pub fn start(&self, to: SocketAddr) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect(to)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        stream.set_write_timeout(Some(DEADLINE))?;
-        stream.write_all(self.head(to).as_bytes())?;
+        let mut stream = self.connect(to)?;
         // A server may answer, and stop reading, before it has the whole body.
-        match self.send_body(&mut stream) {
+        match self.send_all(&mut stream, to) {
             Err(e)
                 if !matches!(
                     e.kind(),
@@ -92,6 +102,18 @@ impl Request {
             }
             _ => Ok(stream),
         }
+    }
+
+    fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(to)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        Ok(stream)
+    }
+
+    fn send_all(&self, stream: &mut TcpStream, to: SocketAddr) -> io::Result<()> {
+        stream.write_all(self.head(to).as_bytes())?;
+        self.send_body(stream)
     }
 
     /// The head as it goes out.
@@ -143,6 +165,11 @@ pub struct Response {
 }
 
 impl Response {
+    /// Reads the answer to a request that was no HEAD, whole.
+    pub fn read(stream: TcpStream) -> io::Result<Self> {
+        Answer::read(stream, false)?.whole()
+    }
+
     /// The first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers(name).next()
@@ -215,6 +242,13 @@ impl Answer {
     /// The first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name).next()
+    }
+
+    /// Reads the rest.
+    fn whole(mut self) -> io::Result<Response> {
+        let mut body = Vec::new();
+        self.read_to_end(&mut body)?;
+        Ok(Response { status: self.status, headers: self.headers, body })
     }
 
     /// Reads one line of the body, waiting for it if need be.

@@ -9,5 +9,6 @@ mod headers;
 mod load;
 mod methods;
 mod paths;
+mod refusals;
 mod streaming;
 mod uploads;
