@@ -15,13 +15,13 @@ FLUP_VENV := target/flup-venv
 TEST_PACKAGES := nginx:/usr/sbin/nginx lighttpd:/usr/sbin/lighttpd apache2-bin:/usr/sbin/apache2 haproxy:/usr/sbin/haproxy \
                  caddy:/usr/bin/caddy h2o:/usr/bin/h2o libapache2-mod-fcgid:/usr/lib/apache2/modules/mod_fcgid.so \
                  spawn-fcgi:/usr/bin/spawn-fcgi multiwatch:/usr/bin/multiwatch \
-                 gcc:/usr/bin/gcc curl:/usr/bin/curl logrotate:/usr/sbin/logrotate
+                 gcc:/usr/bin/gcc curl:/usr/bin/curl logrotate:/usr/sbin/logrotate chromium:/usr/bin/chromium
 DEMO_PACKAGES := nginx:/usr/sbin/nginx gcc:/usr/bin/gcc
 # uWSGI and bjoern are compiled: they need Python's headers, and bjoern those of libev.
 BENCH_PACKAGES = $(DEMO_PACKAGES) wrk:/usr/bin/wrk libev-dev:/usr/include/ev.h \
                  python3-dev:$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
 
-.PHONY: help build demo test lint bench bench-readme bench-micro install wheel packages bench-packages demo-packages venv cargo
+.PHONY: help build demo test screenshot lint bench bench-readme bench-micro install wheel packages bench-packages demo-packages venv cargo
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -37,6 +37,10 @@ test: packages venv $(FLUP_VENV)/.stamp cargo ## all tests, with the real web se
 	FLUPD_TARGET=target/debug $(FLUP_VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check \
 	  --no-build-isolation --no-deps --wheel-dir $(FLUP_VENV)/wheel .
 	$(CARGO) test --workspace --no-fail-fast --quiet
+
+screenshot: packages cargo ## docs/dashboard.png, by the browser of the tests; takes two minutes
+	$(CARGO) build --workspace
+	$(CARGO) test --test integration -- --ignored --exact dashboard::picture::picture
 
 lint: cargo ## format, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check

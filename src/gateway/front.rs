@@ -1,11 +1,11 @@
 //! The listeners, the connections and the apps behind them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use flupd_channel::packet::MAX_PACKET;
@@ -16,6 +16,7 @@ use tracing::error;
 
 use super::access::AccessLog;
 use super::app::App;
+use super::asked::{self, Apps};
 use super::entry::Entry;
 use super::heir::{Heir, Heritage};
 use super::listener::{self, Admission, Listener};
@@ -38,7 +39,7 @@ const MAX_SNAPSHOT: usize = MAX_PACKET - 1024;
 /// Everything between the listening sockets and the app threads.
 pub(super) struct Front {
     shared: Rc<Shared>,
-    apps: RefCell<BTreeMap<AppId, Rc<App>>>,
+    apps: Apps,
     reports: UnboundedSender<FromGateway>,
     admission: Rc<Admission>,
     listeners: RefCell<Vec<Listening>>,
@@ -80,7 +81,7 @@ impl Front {
                 access,
                 metrics,
             }),
-            apps: RefCell::default(),
+            apps: Apps::default(),
             reports,
             listeners: RefCell::default(),
             status: RefCell::default(),
@@ -153,7 +154,8 @@ impl Front {
                 }
                 let socket = sockets.next().with_context(|| format!("no socket for {address}"))?;
                 let metrics = Arc::clone(&self.shared.metrics);
-                let open = StatusListener::start(socket, listener, metrics);
+                let asks = asked::answer(&self.apps, &self.admission, &self.shared.reading);
+                let open = StatusListener::start(socket, listener, metrics, asks);
                 status.push(open.with_context(|| format!("can't tell the status on {address}"))?);
             } else if let Some(at) = before.iter().position(|open| open.entry.is(listener)) {
                 let open = before.swap_remove(at);
@@ -268,6 +270,7 @@ impl Front {
     /// Tells the supervisor what runs, in a task of its own.
     pub(super) fn tell(&self, question: u64, frames: bool) {
         let pools: Vec<_> = self.apps.borrow().values().flat_map(|app| app.pools()).collect();
+        let frames = frames.then_some(Duration::ZERO);
         let (connections, reports) = (self.admission.open(), self.reports.clone());
         let reading = Rc::clone(&self.shared.reading);
         tokio::task::spawn_local(async move {

@@ -11,6 +11,7 @@ mod admit;
 mod alarm;
 mod app;
 mod arriving;
+mod asked;
 pub(crate) mod cgi;
 mod connection;
 mod dialect;

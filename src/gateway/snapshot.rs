@@ -11,13 +11,13 @@ use crate::observe::snapshot::{MAX_FRAMES, MAX_REQUESTS, Snapshot};
 /// How long a thread may take to say where it is.
 const PATIENCE: Duration = Duration::from_millis(80);
 
-/// What runs in these pools, and what arrives. The frames of all requests are
-/// asked for at once.
+/// What runs in these pools, and what arrives. The frames are asked for at once, of
+/// the requests that have run for so long.
 pub(super) async fn snapshot(
     connections: usize,
     reading: &Reading,
     pools: &[Rc<Pool>],
-    frames: bool,
+    frames: Option<Duration>,
 ) -> Snapshot {
     let apps = pools.iter().map(|pool| pool.snapshot()).collect();
     let mut running: Vec<_> = pools.iter().flat_map(|pool| pool.running()).collect();
@@ -30,10 +30,11 @@ pub(super) async fn snapshot(
     let (all, reading) = (all + reading.len(), reading.len());
 
     running.truncate(MAX_REQUESTS);
-    let patience = frames.then_some(PATIENCE);
-    let asked = running
-        .into_iter()
-        .map(|running| tokio::task::spawn_local(async move { running.told(patience).await }));
+    let asked = running.into_iter().map(|running| {
+        let wanted = frames.is_some_and(|least| running.age() >= least);
+        let patience = wanted.then_some(PATIENCE);
+        tokio::task::spawn_local(async move { running.told(patience).await })
+    });
     let asked: Vec<_> = asked.collect();
     let mut requests = Vec::new();
     let mut text = 0;

@@ -1,8 +1,12 @@
-//! The status listener: what the gateway counts, over HTTP, for monitoring and
-//! load balancers.
+//! The status listener: what the gateway counts and does, over HTTP, for monitoring,
+//! load balancers and people.
 //!
-//! It has a thread of its own and reads nothing but atomics, so it answers while
-//! the gateway's thread and all workers are busy. It changes nothing.
+//! It has a thread of its own and reads atomics, so it answers while the gateway's
+//! thread and all workers are busy. What only the gateway's thread knows, it asks,
+//! and does not wait for long. It changes nothing.
+
+mod answers;
+mod host;
 
 use std::convert::Infallible;
 use std::io;
@@ -11,12 +15,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::AddressFamily;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,10 +26,14 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{debug, error};
 
+use self::answers::Teller;
+use self::host::Host;
 use super::admit::Admit;
+use super::asked::Asks;
 use super::park;
 use crate::config::{Allow, ListenerConfig};
 use crate::observe::metrics::Metrics;
+use crate::observe::metrics::history::History;
 
 /// How many are answered at once; more wait in the kernel.
 const CONNECTIONS: usize = 32;
@@ -44,10 +50,6 @@ const LIFE: Duration = Duration::from_secs(15);
 
 /// How long to wait after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The format of Prometheus' text.
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
-const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// One address at which the status is told, until this is dropped.
 #[derive(Debug)]
@@ -71,14 +73,17 @@ impl StatusListener {
         socket: OwnedFd,
         listener: &ListenerConfig,
         metrics: Arc<Metrics>,
+        asks: Asks,
     ) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let address = listener.address.clone();
         let (rules, told) = watch::channel(listener.allow.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let name = address.clone();
+        let (history, host) = (History::default(), Host::of(&address));
+        let teller = Arc::new(Teller { metrics, history, asks, host });
         thread::Builder::new().name("flupd-status".to_owned()).spawn(move || {
-            if let Err(error) = runtime.block_on(serve(socket, &name, told, metrics)) {
+            if let Err(error) = runtime.block_on(serve(socket, &name, told, teller)) {
                 error!(address = name, %error, "the status listener can't be watched");
             }
         })?;
@@ -96,12 +101,14 @@ async fn serve(
     socket: OwnedFd,
     address: &str,
     mut rules: watch::Receiver<Vec<Allow>>,
-    metrics: Arc<Metrics>,
+    teller: Arc<Teller>,
 ) -> io::Result<()> {
     let socket = match rustix::net::getsockname(&socket)?.address_family() {
         AddressFamily::UNIX => Socket::Unix(UnixListener::from_std(socket.into())?),
         _ => Socket::Tcp(TcpListener::from_std(socket.into())?),
     };
+    let remembers = Arc::clone(&teller);
+    tokio::spawn(async move { remembers.remember().await });
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut admit = Admit::new(&rules.borrow_and_update());
     loop {
@@ -112,7 +119,7 @@ async fn serve(
                 Ok(()) => admit = Admit::new(&rules.borrow_and_update()),
                 Err(_) => return Ok(()),
             },
-            accepted = accept(&socket, &admit, address, place, &metrics) => {
+            accepted = accept(&socket, &admit, address, place, &teller) => {
                 if let Err(error) = accepted {
                     debug!(address, %error, "accept failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -128,7 +135,7 @@ async fn accept(
     admit: &Admit,
     address: &str,
     place: OwnedSemaphorePermit,
-    metrics: &Arc<Metrics>,
+    teller: &Arc<Teller>,
 ) -> io::Result<()> {
     match socket {
         Socket::Tcp(listener) => {
@@ -136,14 +143,14 @@ async fn accept(
             // The clock of refusals is that of the gateway's turns.
             park::forget_time();
             if admit.tcp(Some(peer.ip()), address) {
-                tokio::spawn(answer(stream, place, Arc::clone(metrics)));
+                tokio::spawn(answer(stream, place, Arc::clone(teller)));
             }
         }
         Socket::Unix(listener) => {
             let (stream, _) = listener.accept().await?;
             park::forget_time();
             if admit.unix(&stream, address) {
-                tokio::spawn(answer(stream, place, Arc::clone(metrics)));
+                tokio::spawn(answer(stream, place, Arc::clone(teller)));
             }
         }
     }
@@ -151,13 +158,16 @@ async fn accept(
 }
 
 /// Answers one request.
-async fn answer<S>(stream: S, place: OwnedSemaphorePermit, metrics: Arc<Metrics>)
+async fn answer<S>(stream: S, place: OwnedSemaphorePermit, teller: Arc<Teller>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(request.method(), request.uri(), &metrics);
-        async move { Ok::<_, Infallible>(response) }
+        let teller = Arc::clone(&teller);
+        async move {
+            let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+            Ok::<_, Infallible>(teller.answer(method, uri, headers).await)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -172,72 +182,4 @@ where
         Err(_) => debug!("a request for the status took too long"),
     }
     drop(place);
-}
-
-/// What is told at a path.
-fn respond(method: &Method, uri: &Uri, metrics: &Metrics) -> Response<Full<Bytes>> {
-    if method != Method::GET && method != Method::HEAD {
-        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".into());
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return refusal;
-    }
-    match uri.path() {
-        "/metrics" => text(StatusCode::OK, METRICS, metrics.to_text(uri.query() == Some("pss"))),
-        "/healthz" => text(StatusCode::OK, PLAIN, "alive\n".into()),
-        "/readyz" => match metrics.unready() {
-            None => text(StatusCode::OK, PLAIN, "ready\n".into()),
-            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{why}\n")),
-        },
-        _ => text(StatusCode::NOT_FOUND, PLAIN, "here are /metrics, /healthz, /readyz\n".into()),
-    }
-}
-
-fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observe::metrics::Stand;
-
-    #[test]
-    fn nothing_but_get_is_answered() {
-        let metrics = Metrics::default();
-        for method in [Method::POST, Method::PUT, Method::DELETE] {
-            let response = respond(&method, &Uri::from_static("/metrics"), &metrics);
-            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
-            assert_eq!(response.headers()[ALLOW], "GET, HEAD");
-        }
-        assert_eq!(
-            respond(&Method::HEAD, &Uri::from_static("/metrics"), &metrics).status(),
-            StatusCode::OK
-        );
-        assert_eq!(
-            respond(&Method::GET, &Uri::from_static("/metricsx"), &metrics).status(),
-            StatusCode::NOT_FOUND
-        );
-    }
-
-    #[test]
-    fn readiness_follows_the_workers() {
-        let metrics = Metrics::default();
-        let ready =
-            || respond(&Method::GET, &Uri::from_static("/readyz"), &metrics).status().as_u16();
-        let app = metrics.app(crate::config::AppId(0), None);
-        // It is only tried so far.
-        assert_eq!(ready(), 200);
-        app.set_retired(false);
-        assert_eq!(ready(), 503);
-        app.generation(1).stands(Stand { ready: 1, ..Stand::default() });
-        assert_eq!(ready(), 200);
-        metrics.set_stopping();
-        assert_eq!(ready(), 503);
-    }
 }

@@ -7,6 +7,7 @@
 mod app;
 mod generation;
 mod histogram;
+pub mod history;
 mod process;
 mod reason;
 mod text;
@@ -50,7 +51,7 @@ impl Cell {
 #[derive(Debug)]
 pub struct Metrics {
     /// When the gateway has begun.
-    began: SystemTime,
+    pub began: SystemTime,
     /// Connections of web servers that are open.
     pub connections: Cell,
     /// Those of them on which no request is open.
@@ -119,6 +120,12 @@ impl Metrics {
     /// The gateway takes no more connections.
     pub fn set_stopping(&self) {
         self.stopping.store(true, Relaxed);
+    }
+
+    /// Whether it takes no more connections.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
     }
 
     /// A connection has come.

@@ -2,10 +2,13 @@
 
 pub mod access;
 pub mod collector;
+pub mod dashboard;
+pub mod ends;
 pub mod lines;
 pub mod log;
 pub mod logs;
 pub mod metrics;
 pub mod process;
+pub mod report;
 pub mod sink;
 pub mod snapshot;

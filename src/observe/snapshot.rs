@@ -42,6 +42,8 @@ pub struct AppSnapshot {
     pub waiting: usize,
     /// How long the oldest of them has waited, in milliseconds.
     pub waiting_ms: u64,
+    /// Whether a younger generation has taken over.
+    pub draining: bool,
     /// Its workers.
     pub workers: Vec<WorkerSnapshot>,
     /// What its requests have come to, in all generations together.
@@ -85,6 +87,8 @@ pub struct WorkerSnapshot {
     pub busy: usize,
     /// Requests that it has answered.
     pub served: u64,
+    /// Since it was started, in milliseconds.
+    pub age_ms: u64,
     /// Its resident memory in bytes, if that can be read.
     pub memory: Option<u64>,
     /// CPU time of its process so far, in milliseconds, if that can be read.

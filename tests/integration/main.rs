@@ -17,6 +17,7 @@ mod cancelled;
 mod check_command;
 mod configuration;
 mod crashes;
+mod dashboard;
 mod early_answers;
 mod examples;
 mod flup;

@@ -322,7 +322,7 @@ fn who_may_ask_and_what() {
         .on_fastcgi();
     wait::until("it answers", || Request::get("/healthz").send(status.0).is_ok());
     assert_eq!(Request::post("/metrics", "x").send(status.0).unwrap().status, 405);
-    assert_eq!(status.get("/").status, 404);
+    assert_eq!(status.get("/metric").status, 404);
     let long = format!("/{}", "x".repeat(64 * 1024));
     assert!(Request::get(&long).send(status.0).map_or(true, |answer| answer.status >= 400));
 }

@@ -143,6 +143,7 @@ mod tests {
             state: WorkerState::Ready,
             threads: 2,
             busy: 1,
+            age_ms: 60_000,
             served: 120,
             memory: Some(32_715_571),
             cpu_ms: Some(1_250),
@@ -178,6 +179,7 @@ mod tests {
             apps: vec![AppSnapshot {
                 app: None,
                 generation: 1,
+                draining: false,
                 waiting: 1,
                 waiting_ms: 40,
                 workers: vec![worker],

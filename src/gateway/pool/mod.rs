@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use flupd_channel::gateway::Memory;
 use flupd_channel::probe::Probe;
@@ -33,6 +33,7 @@ use super::seldom::Seldom;
 use crate::config::{AppLimits, GroupId, PerWorker};
 use crate::control::FromGateway;
 use crate::observe::access::Seated;
+use crate::observe::ends::{WorkerEnd, unix_ms};
 use crate::observe::metrics::{AppMetrics, Ending, Generation, Stand};
 
 /// How long a worker whose ports are closed may take to end its process.
@@ -90,6 +91,8 @@ enum Health {
 #[derive(Debug)]
 struct Worker {
     pid: u32,
+    /// When it was started.
+    begun: Instant,
     ready: bool,
     memory: Memory,
     seats: Vec<Rc<Seat>>,
@@ -180,6 +183,7 @@ impl Pool {
         self.metrics.worker_started(worker, pid, memory.waits());
         let entry = Worker {
             pid,
+            begun: Instant::now(),
             ready: false,
             memory,
             seats,
@@ -282,6 +286,16 @@ impl Pool {
         self.worker_lost(worker, cause);
         let Some(entry) = self.workers.borrow_mut().remove(&worker) else { return };
         self.metrics.worker_ended(worker, cause, expected);
+        self.metrics.recent.add(WorkerEnd {
+            at_ms: unix_ms(SystemTime::now()),
+            app: self.name.as_deref().map(str::to_owned),
+            generation: self.id.generation,
+            worker,
+            pid: entry.pid,
+            cause: cause.to_owned(),
+            expected,
+            requests: entry.lost.join(", "),
+        });
         if !self.workers.borrow().values().any(|entry| entry.ready) {
             self.health.set(if entry.ready { Health::Starting } else { Health::Failing });
         }

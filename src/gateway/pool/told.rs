@@ -27,6 +27,7 @@ impl Pool {
             generation: self.id.generation,
             waiting: queue.len(),
             waiting_ms: millis(oldest.unwrap_or_default()),
+            draining: self.successor.borrow().is_some(),
             workers: workers.iter().map(|(number, worker)| worker.told(*number)).collect(),
             totals: self.metrics.totals(),
         }
@@ -86,6 +87,7 @@ impl Worker {
             threads: self.seats.len(),
             busy: self.seats.iter().filter(|seat| seat.depth() > 0).count(),
             served: self.recorder.borrow().served(),
+            age_ms: millis(self.begun.elapsed()),
             memory: usage.map(|usage| usage.memory),
             cpu_ms: usage.map(|usage| millis(usage.cpu)),
         }

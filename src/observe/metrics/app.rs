@@ -10,6 +10,7 @@ use flupd_channel::waits::{Waits, WaitsOf};
 use super::generation::{Generation, Stand};
 use super::worker::{Worker, WorkerFacts};
 use super::{Cell, Histogram, Reasons};
+use crate::observe::ends::Ends;
 
 /// How a request has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub struct AppMetrics {
     /// How often workers have ended as `exit status 3`, `SIGSEGV`, `told`.
     ends: Mutex<BTreeMap<String, u64>>,
     workers: Mutex<BTreeMap<u64, Worker>>,
+    /// The last workers that have ended.
+    pub recent: Ends,
     /// What workers that have gone had waited for the interpreter.
     waits: Mutex<Waits>,
     watched: AtomicBool,
@@ -88,6 +91,7 @@ impl AppMetrics {
             thread_nanos: Default::default(),
             ends: Mutex::default(),
             workers: Mutex::default(),
+            recent: Ends::default(),
             waits: Mutex::default(),
             watched: AtomicBool::new(false),
             retired: AtomicBool::new(true),
@@ -186,6 +190,11 @@ impl AppMetrics {
     /// The processes that are its workers.
     pub(super) fn workers(&self) -> Vec<WorkerFacts> {
         locked(&self.workers).iter().map(|(number, worker)| worker.told(*number)).collect()
+    }
+
+    /// The memory of its workers together, in bytes.
+    pub(super) fn resident(&self) -> u64 {
+        locked(&self.workers).values().filter_map(Worker::resident).sum()
     }
 
     /// Whether [`Stand`]s are of any use.

@@ -25,6 +25,11 @@ impl Worker {
         self.waits.read()
     }
 
+    /// Its memory in bytes; `None` if it has gone.
+    pub(super) fn resident(&self) -> Option<u64> {
+        process::resident(self.pid)
+    }
+
     pub(super) fn told(&self, number: u64) -> WorkerFacts {
         WorkerFacts {
             number,

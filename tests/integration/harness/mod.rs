@@ -3,6 +3,7 @@
 
 pub mod ability;
 pub mod apache;
+pub mod browser;
 pub mod caddy;
 pub mod digest;
 pub mod example;
