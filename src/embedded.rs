@@ -11,11 +11,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context;
 use flupd_channel::{Ends, packet};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, Limits, ListenerConfig, Timeouts};
-pub use crate::config::{Protocol, Role};
+use crate::config::{AppId, GatewayApp, GroupId, Limits, ListenerConfig, Timeouts};
+pub use crate::config::{GatewayConfig, Protocol, Role};
 use crate::control::{FromGateway, ToGateway};
 pub use crate::gateway::door::Door;
 use crate::observe::log::{self, LogConfig, LogFormat, LogLevel, Output};
@@ -44,6 +45,8 @@ pub struct Options {
     pub roles: Vec<Role>,
     /// How long a peer may be silent; none: as long as `flupd serve` lets it.
     pub patience: Option<Duration>,
+    /// What the flupd that runs the script was told; none: there is no flupd.
+    pub within: Option<GatewayConfig>,
 }
 
 /// What the gateway says about itself.
@@ -188,40 +191,55 @@ fn log() -> io::Result<Arc<Sink>> {
     Ok(opened)
 }
 
+/// Reads the configuration that a flupd has passed to a process of its own.
+///
+/// # Errors
+/// When it is none.
+pub fn parse(config: &str) -> anyhow::Result<GatewayConfig> {
+    serde_json::from_str(config).context("the configuration can't be read")
+}
+
+/// What flupd was told counts where the script is silent; its listener speaks the
+/// protocol that the web server was promised.
 fn configuration(options: Options) -> GatewayConfig {
-    let timeouts = options.patience.map_or_else(Timeouts::default, |patience| Timeouts {
-        read: patience,
-        write: patience,
-        ..Timeouts::default()
+    let Options { protocol, address, mut roles, script_name, concurrency, .. } = options;
+    let mut config = options.within.unwrap_or_else(by_itself);
+    let around = config.listeners.pop().unwrap_or_else(|| ListenerConfig {
+        protocol,
+        address,
+        apps: Vec::new(),
+        roles: roles.clone(),
+        allow: Vec::new(),
     });
-    let mut limits = Limits::default();
+    // Whoever names a role wants it.
+    roles.extend(around.roles.iter().filter(|role| **role != Role::Responder));
+    let app = config.apps.pop_first().map(|(_, app)| app).unwrap_or_default();
     if !options.multiplexed {
-        limits.requests_per_connection = 1;
+        config.limits.requests_per_connection = 1;
     }
-    let app = GatewayApp {
-        generation: GROUP.generation,
-        script_name: options.script_name,
-        concurrency: options.concurrency,
-        ..GatewayApp::default()
-    };
-    let Options { protocol, address, roles, .. } = options;
+    if let Some(patience) = options.patience {
+        (config.timeouts.read, config.timeouts.write) = (patience, patience);
+    }
+    // With several threads it is no matter which process has the connection.
+    config.alone &= concurrency == 1;
+    config.listeners = vec![ListenerConfig { apps: vec![GROUP.app], roles, ..around }];
+    let script_name = script_name.or(app.script_name);
+    let generation = GROUP.generation;
+    let app = GatewayApp { generation, script_name, concurrency, ..app };
+    config.apps = BTreeMap::from([(GROUP.app, app)]);
+    config
+}
+
+/// What holds where nobody has said anything.
+fn by_itself() -> GatewayConfig {
+    let journal = log::stderr_is_the_journal();
     GatewayConfig {
         alone: false,
-        listeners: vec![ListenerConfig {
-            protocol,
-            address,
-            apps: vec![GROUP.app],
-            roles,
-            allow: Vec::new(),
-        }],
-        apps: BTreeMap::from([(GROUP.app, app)]),
-        limits,
-        timeouts,
-        log: LogConfig {
-            level: LogLevel::Warn,
-            format: LogFormat::Text,
-            journal: log::stderr_is_the_journal(),
-        },
+        listeners: Vec::new(),
+        apps: BTreeMap::new(),
+        limits: Limits::default(),
+        timeouts: Timeouts::default(),
+        log: LogConfig { level: LogLevel::Warn, format: LogFormat::Text, journal },
         access: None,
     }
 }

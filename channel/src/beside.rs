@@ -1,7 +1,7 @@
 //! What other threads of a worker can do with a port.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::Activity;
@@ -48,6 +48,24 @@ impl Stopper {
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
         self.memory.at::<ThreadHead>(layout::thread(self.thread)).idle.0.wake();
+    }
+}
+
+/// What a gateway in this process calls when it has cancelled a request.
+static TOLD: OnceLock<fn()> = OnceLock::new();
+
+/// Has `told` called by a gateway in this very process each time it has cancelled a
+/// request: who watches over requests of several channels can't sleep at one of
+/// them. The first one given counts.
+pub fn on_cancel_here(told: fn()) {
+    let _ = TOLD.set(told);
+}
+
+/// A request of this process was cancelled.
+#[cfg_attr(not(feature = "gateway"), allow(dead_code))]
+pub(crate) fn tell_here() {
+    if let Some(told) = TOLD.get() {
+        told();
     }
 }
 

@@ -25,7 +25,7 @@ use crate::ring::Reader;
 use crate::slot::{BODY_FILE, BODY_SHARED, DATA_FILE, PARAMS_FILE, Parts, Slot, TIMED};
 use crate::sync::Ordering;
 use crate::waits::WaitsOf;
-use crate::{Begun, Phase, Role, activity, request};
+use crate::{Begun, Phase, Role, activity, beside, request};
 
 /// The body of a request, whole.
 #[derive(Debug)]
@@ -320,6 +320,7 @@ impl Port {
         if position < self.staged {
             self.slot((self.front + position) % SLOTS).cancel();
             self.mapping.at::<WorkerHead>(0).watcher.0.wake();
+            beside::tell_here();
         }
     }
 

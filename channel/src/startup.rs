@@ -47,6 +47,8 @@ pub enum Task {
         cgi: bool,
         /// How long running requests may take after a signal to stop.
         grace: Duration,
+        /// Whether a server of the script's own may have the listening socket.
+        lends: bool,
     },
 }
 

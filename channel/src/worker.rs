@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-pub use crate::beside::{Running, Stopper};
+pub use crate::beside::{Running, Stopper, on_cancel_here};
 use crate::body::Bodies;
 pub use crate::body::SharedBody;
 use crate::claimed::Claimed;

@@ -90,14 +90,10 @@ class BaseServer:
             self._sanitizeEnv(environ)
 
     def _overrides(self, name):
-        """Whether a subclass, or somebody from outside, has put a hook of its own
-        in the place of flup's."""
-        if name in vars(self):
-            return True
-        for kind in type(self).__mro__:
-            if name in vars(kind):
-                return not kind.__module__.startswith("flup.server.")
-        return False
+        """Whether a subclass has a hook of its own, or somebody has put one in the
+        place of flup's, in this object or in flup's class."""
+        hook = getattr(self, name)
+        return not (getattr(hook, "__module__", None) or "").startswith("flup.server.")
 
     def _report(self, environ):
         """Logs the exception that is being handled."""
@@ -107,11 +103,24 @@ class BaseServer:
 
     # Whether a flupd around the script has the gateway.
     _has_host = False
+    # What that flupd has lent if it leaves serving to this server: the listening
+    # socket, and its own options.
+    _lent = None
 
-    def _hosted(self, host):
-        """Has the flupd that runs this script serve it; True after SIGHUP."""
-        self._has_host = True
-        return host(self._wsgi) == signal.SIGHUP
+    def _host(self):
+        """The flupd that runs this script, if it serves in this server's place."""
+        host = _native.host()
+        if host is None:
+            return None
+        if self._bindAddress is not None or self._forced():
+            host.forgo()
+            return None
+        self._lent = host.lend()
+        return host if self._lent is None else None
+
+    def _forced(self):
+        """Whether the script wants CGI although the web server does not."""
+        return False
 
     def _gateway(self, sock, concurrency):
         """A gateway on this listening socket, in front of so many at once."""
@@ -126,6 +135,7 @@ class BaseServer:
             roles=list(self.roles),
             script_name=self._mount(),
             patience=float(self._sockTimeout),
+            lent=self._lent,
         )
 
     def _door(self):

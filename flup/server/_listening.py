@@ -25,6 +25,11 @@ def inherited():
     return None
 
 
+def passed(number):
+    """The listening socket with this descriptor."""
+    return socket.socket(fileno=number)
+
+
 def bind(address, umask=None):
     """Listens on a path, on (host, port) or on an IPv6 address of four items."""
     if isinstance(address, (str, bytes, os.PathLike)):

@@ -14,13 +14,6 @@ def host():
     return getattr(sys.modules.get("_flupd"), "serve", None)
 
 
-def serve_alone():
-    """Tells the flupd that runs this script, if there is one, that it need not."""
-    forgo = getattr(host(), "forgo", None)
-    if forgo is not None:
-        forgo()
-
-
 def library():
     """The module of the library.
 

@@ -6,6 +6,8 @@ import signal
 import threading
 import os
 
+from . import _hosted
+
 
 class Running:
     """The main loop of a server, as its subclasses and its users see it.
@@ -19,6 +21,8 @@ class Running:
     _woken = _wake = None
     _watched = None
     _going = False
+    # Ends the process when its time to finish is over.
+    _late = None
 
     @property
     def _keepGoing(self):
@@ -29,6 +33,7 @@ class Running:
         self._going = going
         if not going:
             self._rouse()
+            self._hurry()
 
     def _rouse(self):
         """Ends a wait of the main loop. For any thread, and for signal handlers."""
@@ -42,9 +47,19 @@ class Running:
     def _mainloopPeriodic(self):
         """Called about once a second while the server runs. To be overridden."""
 
+    def _hurry(self):
+        """What runs has as long to finish as the flupd around gives it. Without one
+        it has all its time."""
+        if self._lent is not None and self._late is None:
+            self._late = threading.Timer(self._lent.grace, self._lent.give_up)
+            self._late.daemon = True
+            self._late.start()
+
     def _exit(self, reload=False):
         """Ends the server from a subclass; `run` then returns `reload`."""
-        if self._keepGoing:
+        if self._has_host:
+            _hosted.say("_exit() ends nothing here: flupd has the workers")
+        elif self._keepGoing:
             self._hupReceived = reload
             self._keepGoing = False
 
@@ -97,6 +112,12 @@ class Running:
         self._installSignalHandlers()
         self._watched = Watched(self._wake)
 
+    def _done(self):
+        """Nothing runs any more."""
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
     def _end(self):
         """Signals mean again what they meant before."""
         if self._watched is None:
@@ -112,9 +133,7 @@ class Running:
     def _seconds(self, patience):
         """How long the main loop may wait: for ever, unless the crew has something
         to do then, or someone wants to be called periodically."""
-        periodic = type(self)._mainloopPeriodic is not Running._mainloopPeriodic
-        periodic = periodic or "_mainloopPeriodic" in vars(self)
-        return 1.0 if periodic or not self._watched.complete else patience
+        return 1.0 if self._overrides("_mainloopPeriodic") or not self._watched.complete else patience
 
     def _wait(self, descriptors, seconds):
         """Waits until one of them is readable, or the loop is roused; says which

@@ -1,7 +1,7 @@
 """A WSGI server for CGI: one request from the environment and standard input."""
 
 from .. import __version__
-from . import _cgi, _native
+from . import _cgi, _hosted, _native
 from .fcgi_base import BaseFCGIServer
 
 __all__ = ["WSGIServer"]
@@ -17,6 +17,6 @@ class WSGIServer(BaseFCGIServer):
         """Calls the app and writes its answer to standard output."""
         host = _native.host()
         if host is not None:
-            self._hosted(host)
+            _hosted.run(self, host)
         else:
             _cgi.run(self._wsgi)

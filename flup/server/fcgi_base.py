@@ -3,7 +3,7 @@
 import io
 import os
 
-from . import _cgi, _listening, _native
+from . import _cgi, _hosted, _listening, _native
 from ._base import BaseServer, TimeoutException, exit_after_cgi, missing
 from ._output import Output
 
@@ -125,17 +125,22 @@ class BaseFCGIServer(BaseServer):
         if self._bindAddress is not None:
             _native.library()  # Nobody shall connect before it is known to be there.
             return _listening.bind(self._bindAddress, self._umask)
+        if self._lent is not None:
+            return _listening.passed(self._lent.listener())
         sock = None if self._forcesCGI() else _listening.inherited()
         if sock is None:
             _cgi.run(self._wsgi)
             exit_after_cgi()
         return sock
 
+    def _unheard(self):
+        if any(role != FCGI_RESPONDER for role in self.roles):
+            yield "roles", "--role"
+
     def _forcesCGI(self):
         return self.forceCGI or os.environ.get("FCGI_FORCE_CGI", "N").upper().startswith("Y")
 
     def _forced(self):
-        """Whether it is the script that wants CGI, and not the web server."""
         if not self._forcesCGI():
             return False
         sock = _listening.inherited()
@@ -149,10 +154,9 @@ class BaseFCGIServer(BaseServer):
 
     def _run(self, serve):
         """Serves with `serve(sock)`, or with the flupd that runs this script."""
-        host = _native.host()
-        if host is not None and self._bindAddress is None and not self._forced():
-            return self._hosted(host)
-        _native.serve_alone()
+        host = self._host()
+        if host is not None:
+            return _hosted.run(self, host)
         self._web_server_addrs = _listening.allowed_servers()
         if self._bindAddress is not None:
             self._begin()
@@ -164,3 +168,4 @@ class BaseFCGIServer(BaseServer):
                 self._cleanupSocket(sock)
         finally:
             self._end()
+            self._done()

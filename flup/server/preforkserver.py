@@ -63,6 +63,17 @@ class PreforkServer(Running):
                 self._crew = None
         return self._hupReceived
 
+    def _unheard(self):
+        if (self._minSpare, self._maxSpare, self._maxChildren) != (1, 5, 50):
+            yield "minSpare, maxSpare, maxChildren", "--workers"
+        if self._maxRequests:
+            yield "maxRequests", "--max-requests"
+        if self._sockTimeout:
+            yield "sockTimeout", "--read-timeout"
+
+    def _hurry(self):
+        """Those that run late are ended by `Children.close`."""
+
     def _loop(self, gateway, crew):
         while self._keepGoing:
             crew.bury()
@@ -108,13 +119,15 @@ class Children(Crew):
 
     def _be_gateway(self):
         self._become("flupd: gateway (flup)", self._ignore)
-        control = self.gateway.control()
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         # It must hold nothing of the app's open; its sockets come to it anew.
-        most = os.sysconf("SC_OPEN_MAX")
-        os.closerange(3, control)
-        os.closerange(control + 1, most)
+        kept = {2, self.gateway.control(), os.sysconf("SC_OPEN_MAX")}
+        if self._server._lent is not None:
+            kept.add(self._server._lent.log)
+        kept = sorted(kept)
+        for before, after in zip(kept, kept[1:]):
+            os.closerange(before + 1, after)
         self.gateway.run(self._server._door())
 
     def _start(self, member):
@@ -136,6 +149,8 @@ class Children(Crew):
         self._become("flupd: flup child %d" % member.number, self._server._restoreSignalHandlers)
         self.gateway.forget()
         self._sock.close()
+        if self._server._lent is not None:
+            self._server._lent.forget()
         for other in self.members:
             os.close(other.pidfd)
         self.members = []
@@ -198,7 +213,8 @@ class Children(Crew):
             self.gateway.stop()
         except OSError:
             pass  # It has gone.
-        end = time.monotonic() + FAREWELL
+        lent = self._server._lent
+        end = time.monotonic() + (FAREWELL if lent is None else lent.grace)
         poll = select.poll()
         waiting = {fd for fd in self.descriptors()} if self._gatekeeper else set()
         for fd in waiting:

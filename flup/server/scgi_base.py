@@ -3,7 +3,7 @@
 import logging
 import time
 
-from . import NoDefault, _listening, _native
+from . import NoDefault, _hosted, _listening, _native
 from ._base import BaseServer, TimeoutException, missing
 from ._output import Output
 
@@ -126,6 +126,8 @@ class BaseSCGIServer(BaseServer):
         if self._bindAddress is not None:
             _native.library()  # Nobody shall connect before it is known to be there.
             return _listening.bind(self._bindAddress, self._umask)
+        if self._lent is not None:
+            return _listening.passed(self._lent.listener())
         sock = _listening.inherited()
         if sock is None:
             raise OSError("bindAddress is None, and the standard input is no listening socket")
@@ -139,11 +141,10 @@ class BaseSCGIServer(BaseServer):
         """Serves with `serve(sock)`, or with the flupd that runs this script."""
         name = type(self).__name__
         self.logger.info("%s starting up", name)
-        host = _native.host()
-        if host is not None and self._bindAddress is None:
-            hangup = self._hosted(host)
+        host = self._host()
+        if host is not None:
+            hangup = _hosted.run(self, host)
         else:
-            _native.serve_alone()
             self._begin()
             try:
                 try:
@@ -157,5 +158,6 @@ class BaseSCGIServer(BaseServer):
                     self._cleanupSocket(sock)
             finally:
                 self._end()
+                self._done()
         self.logger.info("%s shutting down%s", name, " (reload requested)" if hangup else "")
         return hangup

@@ -43,6 +43,10 @@ class ThreadedServer(Running):
             self._finish(gateway, gatekeeper, crew)
         return self._hupReceived
 
+    def _unheard(self):
+        if not self._threadPool.is_usual():
+            yield "minSpare, maxSpare, maxThreads", "--threads"
+
     def _run_gateway(self, gateway):
         try:
             gateway.run(self._door())

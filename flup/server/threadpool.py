@@ -47,6 +47,10 @@ class ThreadPool:
     def _workerCount(self):
         return self._crew.counts()[1] if self._crew else 0
 
+    def is_usual(self):
+        """Whether it has the bounds that nobody has asked for."""
+        return (self._minSpare, self._maxSpare, self._maxThreads) == (1, 5, sys.maxsize)
+
     def limit(self):
         """How many threads there can be: each needs a few descriptors."""
         import resource

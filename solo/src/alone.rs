@@ -16,9 +16,11 @@ use flupd::solo::{self, Cgi, Peers};
 use flupd_channel::packet;
 use flupd_channel::startup::WorkerConfig;
 use flupd_worker::inline::{self, Expected};
-use flupd_worker::program::{self, Ended};
+use flupd_worker::program::{self, Ended, Host};
 use flupd_worker::stops::Stops;
 use pyo3::prelude::*;
+
+use crate::lent::Lent;
 
 /// How the process serves.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +29,8 @@ pub(crate) struct Way {
     pub(crate) cgi: bool,
     /// How long running requests may take after a signal to stop.
     pub(crate) grace: Duration,
+    /// A script's own server may have the listening socket.
+    pub(crate) lends: bool,
 }
 
 /// Serves on the listening socket in `fds`, or answers the one request whose
@@ -39,6 +43,9 @@ pub(crate) fn run(
     mut fds: Vec<OwnedFd>,
 ) -> PyResult<i32> {
     inline::begin(&format!("flupd: {}", worker.app));
+    let lent = way.lends.then(|| Lent::of(&config, way.grace, &fds)).transpose()?;
+    let lent = lent.map(|lent| Py::new(py, lent)).transpose()?;
+    let host = Host { once: way.cgi, forks: false, lent: lent.map(Py::into_any) };
     solo::start_log(&config, &mut fds).map_err(crate::failed)?;
     // Before the script runs, which may change the environment.
     let peers = match way.cgi {
@@ -47,7 +54,7 @@ pub(crate) fn run(
     };
     let expected = Expected { multiprocess: worker.multiprocess, once: way.cgi };
     let script = worker.app.clone();
-    program::run(py, worker, move |py, app| {
+    program::run_in(py, worker, host, move |py, app| {
         let app = match app {
             Ok(app) => app,
             Err(error) => {

@@ -14,6 +14,8 @@ use flupd_worker::embedded as worker;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::lent::Lent;
+
 /// How many app threads or processes there are at most.
 const MOST_SEATS: usize = MAX_PLACES;
 
@@ -25,11 +27,12 @@ pub(crate) struct Gateway {
 
 #[pymethods]
 impl Gateway {
-    /// Prepares a gateway for a listening socket, which it duplicates.
+    /// Prepares a gateway for a listening socket, which it duplicates. `lent` is what
+    /// flupd has lent, if it has: its options hold then.
     #[new]
     // Most are keywords on Python's side.
     #[expect(clippy::too_many_arguments)]
-    #[pyo3(signature = (listener, *, protocol, address, concurrency, multiplexed, roles, script_name, patience))]
+    #[pyo3(signature = (listener, *, protocol, address, concurrency, multiplexed, roles, script_name, patience, lent=None))]
     fn new(
         listener: i32,
         protocol: &str,
@@ -39,6 +42,7 @@ impl Gateway {
         roles: Vec<u16>,
         script_name: Option<String>,
         patience: f64,
+        lent: Option<&Bound<'_, Lent>>,
     ) -> PyResult<Self> {
         let protocol = match protocol {
             "fastcgi" => Protocol::Fastcgi,
@@ -60,8 +64,18 @@ impl Gateway {
             _ => None,
         });
         let roles = roles.collect();
-        let options =
-            Options { protocol, address, concurrency, multiplexed, roles, script_name, patience };
+        let within = lent.map(|lent| embedded::parse(lent.get().config())).transpose();
+        let within = within.map_err(|error| PyValueError::new_err(format!("{error:#}")))?;
+        let options = Options {
+            protocol,
+            address,
+            concurrency,
+            multiplexed,
+            roles,
+            script_name,
+            patience,
+            within,
+        };
         let listener = worker::duplicate(listener)?;
         let (gateway, control) = embedded::Gateway::new(options, listener)?;
         Ok(Self { ends: Mutex::new((Some(gateway), Some(control))) })
@@ -74,6 +88,7 @@ impl Gateway {
     fn run(&self, py: Python<'_>, door: Option<Py<PyAny>>) -> PyResult<()> {
         let control = self.ends().1.take();
         let control = control.ok_or_else(|| PyRuntimeError::new_err("it runs already"))?;
+        worker::gateway_is_here();
         py.detach(|| embedded::run(control, door.map(asking)))
             .map_err(|error| PyRuntimeError::new_err(format!("{error:#}")))
     }

@@ -6,9 +6,9 @@
 //! which has no supervisor.
 
 mod alone;
-
 mod client;
 mod embedded;
+mod lent;
 
 use std::os::fd::OwnedFd;
 
@@ -42,8 +42,8 @@ fn main(library: &Bound<'_, PyModule>) -> PyResult<i32> {
         Some((Task::Solo { worker, gateway }, listeners)) => {
             supervised(py, socket, &worker, gateway, listeners)
         }
-        Some((Task::Alone { worker, gateway, cgi, grace }, fds)) => {
-            alone::run(py, &worker, gateway, alone::Way { cgi, grace }, fds)
+        Some((Task::Alone { worker, gateway, cgi, grace, lends }, fds)) => {
+            alone::run(py, &worker, gateway, alone::Way { cgi, grace, lends }, fds)
         }
         Some(_) => Err(PyOSError::new_err("this library only serves alone")),
         None => Ok(0),

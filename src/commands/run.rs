@@ -55,17 +55,19 @@ pub fn run(args: &RunArgs, words: Vec<OsString>) -> ExitCode {
         if start == Start::Alone || start == Start::Supervised && here.is_some() {
             parent::end_with_it(options.with_parent)?;
         }
-        Ok((start, config(options, start)?))
+        // Who asks for one thread gets one, whatever the script's own server has.
+        let lends = start == Start::Alone && !options.serve.solo;
+        Ok((start, lends, config(options, start)?))
     });
     let status = match prepared {
-        Ok((Start::Supervised, config)) => {
+        Ok((Start::Supervised, _, config)) => {
             // A reload is for the code: the web server chose the options.
             let again = config.clone();
             let source = Arc::new(move || Ok(again.clone()));
             serve::supervise(config, source, Lineage::default(), &beginning)
         }
-        Ok((start, config)) => {
-            let Err(error) = become_python::serve(&config, start == Start::Cgi);
+        Ok((start, lends, config)) => {
+            let Err(error) = become_python::serve(&config, start == Start::Cgi, lends);
             refused(error, FAILURE)
         }
         Err(error) => refused(error, serve::USAGE),

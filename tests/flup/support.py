@@ -1,6 +1,11 @@
 """Scripts that serve with flup, started as their users start them, and a web
 server's end of FastCGI and SCGI, written out by hand: the package's own client is
-one of the things to be tested."""
+one of the things to be tested.
+
+With FLUPD in the environment, which names flupd's program, scripts are run by that
+unless they have an address of their own; they serve the socket that they are
+started with.
+"""
 
 import contextlib
 import os
@@ -20,6 +25,9 @@ import unittest
 DEADLINE = 30
 
 TERM = signal.SIGTERM
+
+# What runs the scripts, if not Python itself.
+FLUPD = os.environ.pop("FLUPD", None)
 
 BEGIN, ABORT, END, PARAMS, STDIN, STDOUT, STDERR, DATA, GET_VALUES, VALUES = range(1, 11)
 
@@ -51,12 +59,27 @@ class Case(unittest.TestCase):
         """Starts a script that serves `app`, the text of a module, with the server
         of this kind on a unix socket, and returns when that accepts."""
         text = "%s\nfrom flup.server.%s import WSGIServer\n" % (textwrap.dedent(app), kind)
-        server = "WSGIServer(app, bindAddress=%r, %s)" % (self.socket, arguments)
-        script = self.script("%sprint('returned', %s.run())\n" % (text, server), **options)
+        address = None if FLUPD else self.socket
+        server = "WSGIServer(app, bindAddress=%r, %s)" % (address, arguments)
+        with contextlib.ExitStack() as given:
+            if FLUPD:
+                protocol = "--scgi" if kind.startswith("scgi") else "--fastcgi"
+                options.setdefault("flupd", [protocol, "fd:0"])
+                options["stdin"] = given.enter_context(self.passed())
+            script = self.script("%sprint('returned', %s.run())\n" % (text, server), **options)
         script.until_accepting(self.socket)
         script.ask = (scgi if kind.startswith("scgi") else fastcgi)
         script.address = self.socket
         return script
+
+    def passed(self):
+        """A listening socket, as web servers pass it."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.socket)
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(self.socket)
+        sock.listen(128)
+        return sock
 
     def path(self, name):
         """A path in the directory."""
@@ -66,7 +89,7 @@ class Case(unittest.TestCase):
 class Script:
     """A script that runs."""
 
-    def __init__(self, directory, text, environ=None, arguments=(), **options):
+    def __init__(self, directory, text, environ=None, arguments=(), flupd=(), **options):
         self.path = os.path.join(directory, "script.fcgi")
         with open(self.path, "w") as file:
             file.write(textwrap.dedent(text))
@@ -75,6 +98,8 @@ class Script:
         options.setdefault("stdout", self._log)
         options.setdefault("stderr", self._log)
         command = [sys.executable, self.path, *arguments]
+        if flupd:
+            command = [FLUPD, "run", "--python", sys.executable, *flupd, *command[1:]]
         environ = {**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})}
         self.process = subprocess.Popen(command, env=environ, cwd=directory, **options)
 
@@ -101,6 +126,10 @@ class Script:
     def get(self, path="/", **options):
         """The answer to a GET."""
         return self.ask(self.address, path, **options)
+
+    def waits(self, path):
+        """A connection on which this was asked for."""
+        return begun(self.address, path, self.ask)
 
     def signal(self, number):
         """Sends it a signal."""
@@ -237,6 +266,16 @@ def fastcgi_answer(sock):
     return Answer(out, err, end)
 
 
+def begun(address, path, protocol):
+    """A connection with a request whose answer nobody reads."""
+    sock = connect(address)
+    if protocol is scgi:
+        sock.sendall(netstring({"CONTENT_LENGTH": "0", "SCGI": "1", **params(path)}))
+    else:
+        sock.sendall(begin() + record(PARAMS, pairs(params(path))) + record(PARAMS) + record(STDIN))
+    return sock
+
+
 def fastcgi(address, path="/", body=b"", role=1, **said):
     """Asks a FastCGI server."""
     method = said.pop("method", "POST" if body else "GET")
@@ -263,10 +302,15 @@ def scgi(address, path="/", body=b"", **said):
     """Asks an SCGI server."""
     method = said.pop("method", "POST" if body else "GET")
     said = {"CONTENT_LENGTH": str(len(body)), "SCGI": "1", **params(path, method, body, **said)}
-    block = "".join("%s\0%s\0" % pair for pair in said.items()).encode("latin-1")
     with connect(address) as sock:
-        sock.sendall(b"%d:%s," % (len(block), block) + body)
+        sock.sendall(netstring(said) + body)
         return Answer(b"".join(iter(lambda: sock.recv(65536), b"")))
+
+
+def netstring(said):
+    """The params as SCGI has them."""
+    block = "".join("%s\0%s\0" % pair for pair in said.items()).encode("latin-1")
+    return b"%d:%s," % (len(block), block)
 
 
 def at_once(count, work):

@@ -223,6 +223,26 @@ def app(environ, start_response):
                 self.assertTrue(server.stop(signal.SIGUSR2))
 
 
+    def test_hooks_put_into_flups_own_class(self):
+        """No subclass, but flup's class changed from outside."""
+        app = """
+import flup.server.KIND as module
+module.WSGIServer._isClientAllowed = lambda self, addr: print("asked") or True
+module.WSGIServer._mainloopPeriodic = lambda self: print("tick")
+module.WSGIServer._sanitizeEnv = lambda self, environ: environ.update(PATH_INFO="/mine")
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [environ["PATH_INFO"]]
+"""
+        for kind in KINDS:
+            with self.subTest(kind):
+                server = self.serve(kind, app.replace("KIND", kind))
+                self.assertEqual(server.get("/a").text, "/mine")
+                server.until_logged("asked")
+                server.until_logged("tick")
+                server.stop()
+
+
 class Errors(Case):
     def test_a_page_that_tells_nothing(self):
         for kind in KINDS:

@@ -1,5 +1,6 @@
 """fcgi and scgi: one process, many threads."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -114,6 +115,7 @@ atexit.register(lambda: os.getpid() == pid and print(
         for kind in ("fcgi", "fcgi_single", "fcgi_fork", "scgi", "scgi_fork"):
             with self.subTest(kind):
                 server = self.serve(kind, COUNTING)
+                server.get()
 
                 def late(number):
                     if number == 0:
@@ -168,6 +170,62 @@ thread.join()
                     os.write(writer, b"\n")
                     os.close(writer)
                     self.assertEqual(server.returned(), returned)
+
+
+# Each request says when its client has gone. What it is told by has an ever new
+# channel: threads come and go.
+WATCHING = """
+import time
+def app(environ, start_response):
+    name = environ["PATH_INFO"].strip("/")
+    if name != "wait":
+        start_response("200 OK", [])
+        return [b"fast"]
+    gone = []
+    environ["flupd.cancelled"].on_cancel(lambda: gone.append(time.monotonic()))
+    open("begun", "w").close()
+    while not gone:
+        time.sleep(0.01)
+    print("told", flush=True)
+    start_response("200 OK", [])
+    return []
+"""
+
+
+class Cancelled(Case):
+    def test_callbacks_come_at_once_in_whichever_thread_or_child(self):
+        for kind in ("fcgi", "fcgi_single", "fcgi_fork", "scgi", "scgi_fork"):
+            with self.subTest(kind):
+                server = self.serve(kind, WATCHING)
+                for told in range(1, 6):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(self.path("begun"))
+                    sock = server.waits("/wait")
+                    until("it waits", lambda: os.path.exists(self.path("begun")))
+                    if kind in ("fcgi", "scgi"):
+                        # Others work meanwhile, so that the next is another thread's.
+                        at_once(4, lambda _: server.get("/fast"))
+                    begun = time.monotonic()
+                    sock.close()
+                    until("it is told", lambda: server.log().count("told") == told)
+                    # It was 60 seconds where another channel's request was watched.
+                    self.assertLess(time.monotonic() - begun, 20)
+                self.assertFalse(server.stop())
+
+    def test_a_client_that_has_gone_before(self):
+        app = WATCHING.replace("    gone = []", "    begun(); gone = []").replace("import time", """
+import time
+def begun():
+    open("ready", "w").close()
+    time.sleep(0.5)
+""")
+        server = self.serve("fcgi", app)
+        for told in (1, 2, 3):
+            sock = server.waits("/wait")
+            until("it waits", lambda: os.path.exists(self.path("ready")))
+            sock.close()
+            os.unlink(self.path("ready"))
+            until("it is told", lambda: server.log().count("told") == told)
 
 
 class LikeCherryPy(Case):

@@ -16,9 +16,10 @@ use rustix::net::{Shutdown, shutdown};
 use crate::environ::{self, Environs};
 use crate::input::Input;
 use crate::serve::Server;
-use crate::{fork, gate, title};
+use crate::{fork, gate, title, watcher};
 
 pub use crate::descriptor::duplicate;
+pub use crate::watcher::gateway_is_here;
 
 /// How an app is to be run.
 #[derive(Debug)]
@@ -168,6 +169,7 @@ impl Seat {
 pub fn forked(title: &str, parent: i32) -> io::Result<()> {
     use rustix::process::{Signal, getppid, set_parent_process_death_signal, setpgid};
     fork::adopt();
+    watcher::forked();
     // As the supervisor does: Ctrl-C is for the parent alone.
     setpgid(None, None)?;
     set_parent_process_death_signal(Some(Signal::KILL))?;

@@ -24,6 +24,7 @@ const MODULES: &[(&str, &str, &str)] = package! {
     "flup.server._cgi": "server/_cgi.py",
     "flup.server._crew": "server/_crew.py",
     "flup.server._errorpage": "server/_errorpage.py",
+    "flup.server._hosted": "server/_hosted.py",
     "flup.server._listening": "server/_listening.py",
     "flup.server._native": "server/_native.py",
     "flup.server._output": "server/_output.py",

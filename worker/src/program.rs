@@ -10,6 +10,17 @@ use crate::startup::{self, Import};
 /// Serves an app until the end, or tells whoever has to know why there is none.
 pub(crate) type Serve = Box<dyn FnOnce(Python<'_>, Result<App, String>) -> PyResult<Ended> + Send>;
 
+/// What there is around a script.
+#[derive(Debug, Default)]
+pub struct Host {
+    /// There is one request (CGI).
+    pub once: bool,
+    /// This process forks those that serve.
+    pub forks: bool,
+    /// What a server of the script's own may have in flupd's place.
+    pub lent: Option<Py<PyAny>>,
+}
+
 /// How serving has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
@@ -36,7 +47,20 @@ pub fn run(
     config: &WorkerConfig,
     serve: impl FnOnce(Python<'_>, Result<App, String>) -> PyResult<Ended> + Send + 'static,
 ) -> PyResult<i32> {
-    import(py, &config.into(), serve)
+    begin(py, &config.into(), Host::default(), serve)
+}
+
+/// As [`run`], with a host that is not a supervisor.
+///
+/// # Errors
+/// What `serve` raises.
+pub fn run_in(
+    py: Python<'_>,
+    config: &WorkerConfig,
+    host: Host,
+    serve: impl FnOnce(Python<'_>, Result<App, String>) -> PyResult<Ended> + Send + 'static,
+) -> PyResult<i32> {
+    begin(py, &config.into(), host, serve)
 }
 
 /// What is to be said of an app that is ready.
@@ -45,14 +69,23 @@ pub fn ready(app: &App) -> WorkerStatus {
     WorkerStatus::Ready { python: startup::python_version(), app: app.name.clone() }
 }
 
-/// As [`run`], for whatever there is to import.
+/// As [`run`], in a process that forks others, which serve.
 pub(crate) fn import(
     py: Python<'_>,
     import: &Import<'_>,
     serve: impl FnOnce(Python<'_>, Result<App, String>) -> PyResult<Ended> + Send + 'static,
 ) -> PyResult<i32> {
+    begin(py, import, Host { forks: true, ..Host::default() }, serve)
+}
+
+fn begin(
+    py: Python<'_>,
+    import: &Import<'_>,
+    host: Host,
+    serve: impl FnOnce(Python<'_>, Result<App, String>) -> PyResult<Ended> + Send + 'static,
+) -> PyResult<i32> {
     match import.script {
-        Some(arguments) => script::run(py, import, arguments, Box::new(serve)),
+        Some(arguments) => script::run(py, import, arguments, host, Box::new(serve)),
         None => Ok(serve(py, startup::start(py, import))?.code),
     }
 }

@@ -9,6 +9,9 @@
 //!   that a supervisor lets go returns SIGTERM. It can be called once, from any
 //!   thread.
 //! - `_flupd.serve.forgo()` says that the script serves by itself, elsewhere.
+//! - `_flupd.serve.lend()` is what a server of the script's own may have to serve
+//!   with here, or `None` if it may not. `_flupd.serve.once` tells CGI,
+//!   `_flupd.serve.forks` a process that serves in forked children only.
 //!
 //! A script that ends without a call has its `application` or `app` served.
 
@@ -22,7 +25,7 @@ use pyo3::types::{PyDict, PyList, PyModule};
 use crate::exchange::to_stderr;
 use crate::import::broken;
 use crate::load::{self, App};
-use crate::program::Serve;
+use crate::program::{self, Serve};
 use crate::startup::{self, Import};
 use crate::{failure, flup, leaving};
 
@@ -35,11 +38,12 @@ pub(crate) fn run(
     py: Python<'_>,
     import: &Import<'_>,
     arguments: &[String],
+    around: program::Host,
     serve: Serve,
 ) -> PyResult<i32> {
     let path = PathBuf::from(import.app);
     let shown = arguments.first().map_or(import.app, String::as_str);
-    let host = Host { serve: Mutex::new(Some(serve)), script: shown.to_owned() };
+    let host = Host { serve: Mutex::new(Some(serve)), script: shown.to_owned(), around };
     let host = Bound::new(py, host)?;
     let ran = startup::enter(import, || Ok(folder(&path)))
         .and_then(|search| startup::prepare(py, &search).map_err(|e| failure::traceback(py, &e)))
@@ -119,6 +123,7 @@ struct Host {
     /// Until it is called.
     serve: Mutex<Option<Serve>>,
     script: String,
+    around: program::Host,
 }
 
 impl Host {
@@ -142,5 +147,27 @@ impl Host {
     /// The script serves by itself: nothing is left to do when it ends.
     fn forgo(&self) {
         self.take();
+    }
+
+    /// What the script's own server may have. Then nothing is left to do when the
+    /// script ends.
+    fn lend(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let lent = self.around.lent.as_ref().map(|lent| lent.clone_ref(py));
+        if lent.is_some() {
+            self.forgo();
+        }
+        lent
+    }
+
+    /// Whether there is one request.
+    #[getter]
+    const fn once(&self) -> bool {
+        self.around.once
+    }
+
+    /// Whether this process forks those that serve.
+    #[getter]
+    const fn forks(&self) -> bool {
+        self.around.forks
     }
 }

@@ -4,10 +4,11 @@
 //! thread. The gateway wakes it, so it costs nothing while all clients stay.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flupd_channel::worker::Running;
+use flupd_channel::worker::{Running, on_cancel_here};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -23,6 +24,11 @@ static STATE: Mutex<State> =
     Mutex::new(State { stage: Stage::Unborn, requests: Vec::new(), calling: None });
 static CALLED: Condvar = Condvar::new();
 
+/// Whether the gateway runs in this process.
+static GATEWAY_IS_HERE: AtomicBool = AtomicBool::new(false);
+/// Told by that gateway.
+static NEWS: Condvar = Condvar::new();
+
 struct State {
     stage: Stage,
     requests: Vec<Watched>,
@@ -34,10 +40,19 @@ enum Stage {
     Unborn,
     /// The thread is on its way, or runs. It sleeps at `place`.
     Alive {
-        place: Running,
+        place: Place,
         thread: Option<Py<PyAny>>,
     },
     Leaving,
+}
+
+/// Where the thread sleeps.
+#[derive(Clone)]
+enum Place {
+    /// At the channel of all requests of this process.
+    Channel(Running),
+    /// At [`NEWS`]: each app thread has a channel of its own.
+    Here,
 }
 
 /// A request, and what is to be called when its client goes.
@@ -49,11 +64,38 @@ struct Watched {
     failures: Vec<String>,
 }
 
-/// Starts the thread if there is none. `place` is any request of this worker.
+/// Says that the gateway runs in this process, which it tells of cancelled requests.
+pub fn gateway_is_here() {
+    on_cancel_here(tell);
+    GATEWAY_IS_HERE.store(true, Ordering::Relaxed);
+}
+
+/// This process was forked to be one of several before a gateway elsewhere: no
+/// thread of its parent's is here.
+pub(crate) fn forked() {
+    GATEWAY_IS_HERE.store(false, Ordering::Relaxed);
+    // If it is held, then by a thread of the parent's: nothing can be done.
+    if let Ok(mut state) = STATE.try_lock() {
+        state.stage = Stage::Unborn;
+        state.calling = None;
+    }
+}
+
+/// There may be news. With the lock, so that it comes before or after a look.
+fn tell() {
+    drop(state());
+    NEWS.notify_all();
+}
+
+/// Starts the thread if there is none. `request` is any of this process.
 ///
 /// # Errors
 /// Python's, when no thread can be started.
-pub(crate) fn start(py: Python<'_>, place: Running) -> PyResult<()> {
+pub(crate) fn start(py: Python<'_>, request: Running) -> PyResult<()> {
+    let place = match GATEWAY_IS_HERE.load(Ordering::Relaxed) {
+        true => Place::Here,
+        false => Place::Channel(request),
+    };
     {
         let mut state = state();
         if !matches!(state.stage, Stage::Unborn) {
@@ -92,13 +134,17 @@ pub(crate) fn watch(exchange: &Arc<Exchange>, running: Running, callback: Py<PyA
         Some(watched) => watched.callbacks.push_back(callback),
         None => state.requests.push(Watched {
             exchange: Arc::clone(exchange),
-            running: running.clone(),
+            running,
             callbacks: VecDeque::from([callback]),
             failures: Vec::new(),
         }),
     }
+    let place = match &state.stage {
+        Stage::Alive { place, .. } => Some(place.clone()),
+        Stage::Unborn | Stage::Leaving => None,
+    };
     drop(state);
-    running.wake();
+    place.inspect(Place::wake);
 }
 
 /// The request has ended: none of its callbacks runs any more after this. Returns
@@ -131,7 +177,7 @@ pub(crate) fn stop(py: Python<'_>) {
 /// The thread.
 #[pyclass(frozen, module = "flupd_worker")]
 struct Target {
-    place: Running,
+    place: Place,
 }
 
 #[pymethods]
@@ -174,11 +220,36 @@ impl Target {
                     return Some((exchange, callback));
                 }
             }
-            self.place.sleep(NAP, || {
-                let state = state();
-                matches!(state.stage, Stage::Leaving) || state.requests.iter().any(Watched::is_due)
-            });
+            self.place.sleep();
         }
+    }
+}
+
+impl Place {
+    /// Returns when there may be news.
+    fn sleep(&self) {
+        match self {
+            Self::Channel(request) => request.sleep(NAP, || state().has_news()),
+            Self::Here => {
+                let state = state();
+                if !state.has_news() {
+                    drop(NEWS.wait_timeout(state, NAP));
+                }
+            }
+        }
+    }
+
+    fn wake(&self) {
+        match self {
+            Self::Channel(request) => request.wake(),
+            Self::Here => tell(),
+        }
+    }
+}
+
+impl State {
+    fn has_news(&self) -> bool {
+        matches!(self.stage, Stage::Leaving) || self.requests.iter().any(Watched::is_due)
     }
 }
 

@@ -21,8 +21,9 @@ use crate::supervisor::interpreter::{self, BOOTSTRAP};
 use crate::supervisor::spawn::{self, SOLO};
 
 /// Serves on the listening socket that is standard input, or answers one CGI
-/// request. Returns only what keeps it from that.
-pub(super) fn serve(config: &ServeConfig, cgi: bool) -> anyhow::Result<Infallible> {
+/// request. With `lends` a script's own server may have the socket. Returns only
+/// what keeps it from that.
+pub(super) fn serve(config: &ServeConfig, cgi: bool, lends: bool) -> anyhow::Result<Infallible> {
     let app = config.apps.values().next().context("there is no app")?;
     if config.logs.access.is_some() {
         bail!("the access log is written by `flupd serve`; let the web server write its own");
@@ -56,6 +57,7 @@ pub(super) fn serve(config: &ServeConfig, cgi: bool) -> anyhow::Result<Infallibl
         gateway: serde_json::to_string(&gateway)?,
         cgi,
         grace: config.graceful_timeout,
+        lends,
     };
     let fds = match cgi {
         true => streams(),

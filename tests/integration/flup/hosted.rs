@@ -20,7 +20,7 @@ use crate::harness::{lighttpd, wait};
 const FASTCGI: [&str; 3] = ["fcgi", "fcgi_fork", "fcgi_single"];
 
 /// lighttpd starts the script.
-fn behind_lighttpd(script: &Script) -> WebServer {
+pub(super) fn behind_lighttpd(script: &Script) -> WebServer {
     let socket = script.file("lighttpd.sock");
     let example = Example::open("lighttpd-examples/spawn-flup.conf").site(script.dir());
     let path = script.search_path();
@@ -52,7 +52,7 @@ fn the_demo_of_pythons_howto_under_flupd() {
 }
 
 /// flupd runs the script by hand, with a listening socket as standard input.
-fn by_hand(script: &Script) -> (Process, UnixStream) {
+pub(super) fn by_hand(script: &Script) -> (Process, UnixStream) {
     let socket = script.file("app.sock");
     let listener = UnixListener::bind(&socket).unwrap();
     let mut command = Command::new(script.path());
@@ -64,7 +64,7 @@ fn by_hand(script: &Script) -> (Process, UnixStream) {
     (process, stream)
 }
 
-fn ask(stream: &mut UnixStream, target: &str) -> Answer {
+pub(super) fn ask(stream: &mut UnixStream, target: &str) -> Answer {
     use std::io::Write;
     stream.write_all(&fcgi::request(1, 1, "GET", target, b"")).unwrap();
     Answer::read(stream, 1).unwrap()

@@ -2,7 +2,9 @@
 
 mod callers;
 mod hosted;
+mod options;
 mod package;
+mod workers;
 
 /// The demo of Python's old "HOWTO Use Python in the web". `cgi.escape` has gone
 /// since; the rest is as it was, also that its last row raises.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use crate::harness::flupd::FLUPD;
 use crate::harness::python::{self, Interpreter};
 use crate::harness::{flup, source};
 
@@ -10,13 +11,7 @@ use crate::harness::{flup, source};
 /// Python run side by side.
 #[test]
 fn its_own_tests_under_each_python() {
-    let modules: Vec<String> = fs::read_dir(source("tests/flup"))
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
-        .filter_map(|name| name.strip_suffix(".py").map(str::to_owned))
-        .filter(|name| name.starts_with("test_"))
-        .collect();
-    assert!(modules.len() > 5, "{modules:?}");
+    let modules = modules();
     let interpreters = python::interpreters();
     let last = interpreters.len() - 1;
     for (at, Interpreter { version, path }) in interpreters.into_iter().enumerate() {
@@ -27,26 +22,65 @@ fn its_own_tests_under_each_python() {
             .iter()
             .filter(|&name| whole || name == "test_cgi" || name == "test_client")
             .collect();
-        let run = |module: &&String| {
-            Command::new(&path)
-                .args(["-W", "error::DeprecationWarning", "-m", "unittest", module.as_str()])
-                .current_dir(source("tests/flup"))
-                .env("PYTHONPATH", flup::target())
-                .env("PYTHONDONTWRITEBYTECODE", "1")
-                .env_remove("FLUPD_WORKER_LIB")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
-        };
-        let running: Vec<_> = modules.iter().map(run).collect();
-        for (module, child) in modules.iter().zip(running) {
-            let output = child.wait_with_output().unwrap();
-            let told = String::from_utf8_lossy(&output.stderr);
-            let passed = output.status.success() && told.contains("\nOK");
-            assert!(passed, "{module} with Python {version}:\n{told}");
-        }
+        run(&version, &modules, || {
+            let mut command = Command::new(&path);
+            command.env("PYTHONPATH", flup::target());
+            command
+        });
+    }
+}
+
+/// The same under `flupd script.fcgi`, where nothing is installed: each hook and each
+/// argument counts there, too.
+#[test]
+fn its_own_tests_under_flupd() {
+    let interpreters = python::interpreters();
+    let Interpreter { version, path } = interpreters.last().unwrap();
+    let modules = modules();
+    // The others do not start servers with `run()`.
+    let serving = ["test_fastcgi", "test_fork", "test_hooks", "test_scgi", "test_threads"];
+    let modules: Vec<_> = modules.iter().filter(|name| serving.contains(&name.as_str())).collect();
+    assert_eq!(modules.len(), serving.len());
+    run(version, &modules, || {
+        let mut command = Command::new(path);
+        // For what has an address of its own.
+        command.env("PYTHONPATH", flup::target()).env("FLUPD", FLUPD);
+        command
+    });
+}
+
+/// The modules of `tests/flup`.
+fn modules() -> Vec<String> {
+    let modules: Vec<String> = fs::read_dir(source("tests/flup"))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".py").map(str::to_owned))
+        .filter(|name| name.starts_with("test_"))
+        .collect();
+    assert!(modules.len() > 5, "{modules:?}");
+    modules
+}
+
+/// Runs these modules side by side, with Pythons of this version.
+fn run(version: &str, modules: &[&String], python: impl Fn() -> Command) {
+    let start = |module: &&String| {
+        python()
+            .args(["-W", "error::DeprecationWarning", "-m", "unittest", module.as_str()])
+            .current_dir(source("tests/flup"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env_remove("FLUPD_WORKER_LIB")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let running: Vec<_> = modules.iter().map(start).collect();
+    for (module, child) in modules.iter().zip(running) {
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        let passed = output.status.success() && told.contains("\nOK");
+        assert!(passed, "{module} with Python {version}:\n{told}");
     }
 }
 
