@@ -11,10 +11,11 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
-use self::control::{ControlArgs, LogLevelArgs, ReloadArgs, StatusArgs, TraceArgs};
+use self::control::{ControlArgs, LogLevelArgs, ReloadArgs, ScaleArgs, StatusArgs, TraceArgs};
 use self::logs::LogArgs;
 use crate::config::Role;
-use crate::config::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS, WORKERS, values};
+use crate::config::values::{self, Workers};
+use crate::config::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS};
 
 /// The version and the build: commit, profile and compiler.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FLUPD_BUILD"), ")");
@@ -84,6 +85,8 @@ pub enum Command {
     /// Have the flupd program that is installed now take over from the one that runs, without losing
     /// a request
     Upgrade(ControlArgs),
+    /// Give an app of a flupd that runs another number of workers, until the next reload
+    Scale(ScaleArgs),
     /// Have it finish what it does, and end; returns when it has
     Stop(ControlArgs),
     /// Have it open its log files again
@@ -155,9 +158,19 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ROLE", value_enum, help_heading = "Addresses")]
     pub role: Vec<Role>,
 
-    /// The number of worker processes [default: one per core]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(WORKERS))]
-    pub workers: Option<u16>,
+    /// The number of worker processes: N always, MIN..MAX as the requests need them, or on-demand:
+    /// none while nobody asks. See docs/operations.md [default: one per core]
+    #[arg(long, value_name = "N", value_parser = values::workers)]
+    pub workers: Option<Workers>,
+
+    /// With MIN..MAX: how many workers more than the requests need are kept [default: 1]
+    #[arg(long, value_name = "N")]
+    pub spare: Option<u16>,
+
+    /// With MIN..MAX and on-demand: seconds for which a worker must not have been needed before it
+    /// leaves [default: 60]
+    #[arg(long, value_name = "S", value_parser = values::some_seconds)]
+    pub idle_timeout: Option<Duration>,
 
     /// The number of app threads in each worker [default: 4]
     #[arg(long, value_name = "T", value_parser = value_parser!(u16).range(THREADS))]
@@ -406,7 +419,7 @@ mod tests {
     #[test]
     fn bad_numbers_are_refused_with_their_range() {
         for (option, value, hint) in [
-            ("--workers", "0", "1..=1024"),
+            ("--workers", "two", "2..8"),
             ("--threads", "241", "1..=240"),
             ("--socket-mode", "0999", "octal"),
             ("--graceful-timeout", "soon", "seconds"),

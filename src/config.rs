@@ -16,6 +16,7 @@ mod resolved;
 mod role;
 mod source;
 pub mod values;
+mod workers;
 mod written;
 
 use std::collections::BTreeMap;
@@ -26,12 +27,13 @@ use serde::{Deserialize, Serialize};
 use self::address::Address;
 pub use self::allow::{Allow, AllowError};
 pub use self::app::{AppConfig, AppId, AppLimits, GroupId, PerWorker, TimeLimits};
-pub use self::check::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS, WORKERS};
+pub use self::check::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS};
 pub use self::control_socket::{ControlSocket, beside};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};
 pub use self::privileges::{Identity, Privileges};
 pub use self::probe::ProbeRequest;
 pub use self::role::Role;
+pub use self::workers::Workers;
 use crate::observe::logs::LogsConfig;
 
 /// All of one `flupd serve`.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, ProbeRequest};
+use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, ProbeRequest, Workers};
 use crate::observe::log::LogLevel;
 use crate::observe::snapshot::Snapshot;
 
@@ -33,7 +33,7 @@ pub enum ToGateway {
         /// The app.
         app: AppId,
         /// Its configuration.
-        config: GatewayApp,
+        config: Box<GatewayApp>,
     },
     /// A worker process runs. The gateway's ends of its channel travel with it.
     /// It takes no request before it is ready.
@@ -81,6 +81,19 @@ pub enum ToGateway {
     AppUnavailable {
         /// The generation of the app.
         group: GroupId,
+    },
+    /// No worker runs, and none is needed: keep the requests that come, and tell of
+    /// them ([`FromGateway::Load`]).
+    AppSleeps {
+        /// The generation of the app.
+        group: GroupId,
+    },
+    /// There may be so many workers.
+    Workers {
+        /// The generation of the app.
+        group: GroupId,
+        /// How many.
+        workers: Workers,
     },
     /// Give the worker no more requests; close its ports when its running ones
     /// are done.
@@ -133,6 +146,15 @@ pub enum FromGateway {
         /// Why its answer will not do, if that is so.
         failure: Option<String>,
     },
+    /// How many requests a generation has whose workers come and go. It is told when
+    /// that changes, a few times a second at most; at once when requests come that
+    /// find no worker.
+    Load {
+        /// Its app and generation.
+        group: GroupId,
+        /// How many.
+        load: Load,
+    },
     /// A worker broke the channel protocol: it must be ended.
     WorkerBroken {
         /// What it runs.
@@ -165,6 +187,16 @@ pub enum FromGateway {
         /// Its number.
         worker: u64,
     },
+}
+
+/// What an app has to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// How many requests at a time run or wait, on average since the last time, in
+    /// thousandths.
+    pub requests_milli: u64,
+    /// The worker without requests that has had none for longest.
+    pub idlest: Option<u64>,
 }
 
 /// How long one message may wait for room in the other side's socket.

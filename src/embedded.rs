@@ -148,6 +148,7 @@ impl Gateway {
                 | FromGateway::WorkerSpent { .. }
                 | FromGateway::Reconfigured
                 | FromGateway::WorkerProved { .. }
+                | FromGateway::Load { .. }
                 | FromGateway::Told { .. } => Report::Nothing,
             }),
         }

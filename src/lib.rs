@@ -40,6 +40,7 @@ pub fn main() -> ExitCode {
             commands::order::run(Order::Reload { app: args.app }, &args.control)
         }
         Command::Upgrade(args) => commands::order::run(Order::Upgrade, &args),
+        Command::Scale(args) => commands::order::scale(&args),
         Command::Stop(args) => commands::order::run(Order::Stop, &args),
         Command::ReopenLogs(args) => commands::order::run(Order::ReopenLogs, &args),
         Command::LogLevel(args) => {

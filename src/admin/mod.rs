@@ -43,6 +43,15 @@ pub enum Order {
     },
     /// Have the program of flupd, as it is on disk now, take over.
     Upgrade,
+    /// Other bounds for the number of workers, until the next reload.
+    Scale {
+        /// The name of the app, where there can be several.
+        app: Option<String>,
+        /// The least, if that shall change, too.
+        min: Option<usize>,
+        /// The most, or the number that there always is.
+        max: usize,
+    },
     /// Finish what runs, then end.
     Stop,
     /// Say what runs.

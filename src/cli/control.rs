@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::admin::Order;
+use crate::config::values::{Workers, workers};
 use crate::observe::log::LogLevel;
 
 /// Which flupd is meant.
@@ -26,6 +28,39 @@ pub struct ReloadArgs {
 
     #[command(flatten)]
     pub control: ControlArgs,
+}
+
+/// `flupd scale`, raw.
+#[derive(Debug, Args)]
+pub struct ScaleArgs {
+    /// The app, if there are several, and how many workers: N, or MIN..MAX if they come and go
+    #[arg(required = true, num_args = 1..=2, value_names = ["APP", "N"])]
+    pub what: Vec<String>,
+
+    #[command(flatten)]
+    pub control: ControlArgs,
+}
+
+impl ScaleArgs {
+    /// The order.
+    ///
+    /// # Errors
+    /// What is wrong with the number.
+    pub fn order(&self) -> Result<Order, String> {
+        let (app, number) = match &*self.what {
+            [number] => (None, number),
+            [app, number, ..] => (Some(app.clone()), number),
+            [] => return Err("say how many workers".to_owned()),
+        };
+        let wrong = |why| format!("{number:?}: {why}");
+        let Workers { min, max, .. } = workers(number).map_err(wrong)?;
+        let some = |number: i64| usize::try_from(number).ok();
+        let max = max.and_then(some);
+        let max =
+            max.ok_or_else(|| wrong("write a number such as 4, or a range such as 2..8".into()))?;
+        let min = min.and_then(some).filter(|_| number.contains(".."));
+        Ok(Order::Scale { app, min, max })
+    }
 }
 
 /// `flupd status`, raw.

@@ -1,4 +1,4 @@
-//! `flupd reload`, `upgrade`, `stop`, `reopen-logs` and `log-level`: orders for a flupd that
+//! `flupd reload`, `upgrade`, `scale`, `stop`, `reopen-logs` and `log-level`: orders for a flupd that
 //! runs.
 
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::admin::client::ask;
 use crate::admin::{Order, Outcome};
-use crate::cli::control::ControlArgs;
+use crate::cli::control::{ControlArgs, ScaleArgs};
 use crate::config::{ServeConfig, beside};
 
 /// Where a flupd without options has its FastCGI socket.
@@ -25,6 +25,17 @@ pub fn run(order: Order, args: &ControlArgs) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(status) => status,
+    }
+}
+
+/// Orders another number of workers; a number that is none gives 2.
+pub fn scale(args: &ScaleArgs) -> ExitCode {
+    match args.order() {
+        Ok(order) => run(order, &args.control),
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::from(2)
+        }
     }
 }
 

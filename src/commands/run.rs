@@ -136,6 +136,7 @@ fn config(options: Options, start: Start) -> anyhow::Result<ServeConfig> {
     if start != Start::Supervised {
         // What is asked for workers is for another way to be started.
         (serve.workers, serve.threads) = (None, None);
+        (serve.spare, serve.idle_timeout) = (None, None);
         (serve.preload, serve.solo) = (false, true);
     }
     // --chdir is entered first, and the script is meant from here.

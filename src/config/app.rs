@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GatewayApp, Privileges, ProbeRequest};
+use super::{GatewayApp, Privileges, ProbeRequest, Workers};
 use crate::jitter::jitter;
 
 /// The number of an app, for as long as flupd runs and the app is configured.
@@ -53,7 +53,7 @@ pub struct AppConfig {
     /// What its processes are started with.
     pub privileges: Privileges,
     /// How many worker processes.
-    pub workers: usize,
+    pub workers: Workers,
     /// How many app threads in each.
     pub threads: usize,
     /// Whether the app is imported once, and workers are forked from there.
@@ -101,7 +101,8 @@ impl AppConfig {
             prefixes: self.prefixes.clone(),
             script_name: self.script_name.clone(),
             python: None,
-            concurrency: self.workers * self.threads,
+            workers: self.workers,
+            concurrency: self.workers.max * self.threads,
             limits: self.limits,
         }
     }

@@ -7,6 +7,7 @@ mod listen;
 mod privileges;
 mod probe;
 mod status;
+mod workers;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-pub use self::app::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS, WORKERS};
+pub use self::app::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS};
 pub(super) use self::listen::DEFAULT_MODE;
 
 pub(super) use self::privileges::Power;

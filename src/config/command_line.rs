@@ -35,6 +35,15 @@ fn words(texts: Vec<String>) -> Given<Texts> {
     (!texts.is_empty()).then(|| plain(Texts(texts)))
 }
 
+/// How many workers, with those that are kept idle.
+fn workers(number: Option<Workers>, spare: Option<u16>) -> Given<Workers> {
+    let workers = match (number, spare) {
+        (None, None) => return None,
+        (number, spare) => Workers { spare: spare.map(i64::from), ..number.unwrap_or_default() },
+    };
+    Some(plain(workers))
+}
+
 impl From<ServeArgs> for Written {
     fn from(args: ServeArgs) -> Self {
         let socket = WrittenListen {
@@ -65,7 +74,8 @@ impl From<ServeArgs> for Written {
             user: given(args.user, same),
             group: given(args.group, same),
             umask: given(args.umask, Mode),
-            workers: given(args.workers, |workers| Workers(i64::from(workers))),
+            workers: workers(args.workers, args.spare),
+            idle_timeout: given(args.idle_timeout, SomeSeconds),
             threads: given(args.threads, i64::from),
             preload: flag(args.preload),
             solo: flag(args.solo),

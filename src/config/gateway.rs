@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Allow, AppId, AppLimits, Limits, Protocol, Role, Timeouts};
+use super::{Allow, AppId, AppLimits, Limits, Protocol, Role, Timeouts, Workers};
 use crate::observe::log::LogConfig;
 
 /// What the gateway has to know.
@@ -59,6 +59,8 @@ pub struct GatewayApp {
     pub script_name: Option<String>,
     /// The version of its Python, once that is known.
     pub python: Option<String>,
+    /// How many workers it has.
+    pub workers: Workers,
     /// How many requests can be inside it at once: workers × threads.
     pub concurrency: usize,
     /// Bounds on its requests.

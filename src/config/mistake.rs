@@ -155,6 +155,17 @@ pub enum Mistake {
         /// The most that can be.
         most: i64,
     },
+    /// The least number of workers is over the most.
+    #[error("{min}..{max}: the least is more than the most; write the smaller number first")]
+    Workers {
+        /// The least.
+        min: usize,
+        /// The most.
+        max: usize,
+    },
+    /// Workers that are kept, where none is.
+    #[error("is for apps that keep a worker; on demand there may be none: write a least of 1")]
+    SpareOfNone,
     /// A directory that can't be used.
     #[error("{}: {error}", path.display())]
     Directory {

@@ -13,7 +13,7 @@ use super::check::{DEFAULT_GRACE, DEFAULT_MODE};
 use super::logs::ACCESS_FORMAT;
 use super::{
     AppConfig, AppId, AppLimits, ControlSocket, Identity, Listen, Privileges, ProbeRequest,
-    Protocol, ServeConfig, Timeouts,
+    Protocol, ServeConfig, Timeouts, Workers,
 };
 use crate::observe::log::{LogFormat, LogLevel};
 use crate::observe::logs::AccessConfig;
@@ -145,7 +145,10 @@ impl File {
         let inherit = env.inherit.as_deref().map_or_else(|| true.into(), list);
         self.value("inherit-env", inherit, true.into());
         self.privileges(&app.privileges);
-        self.line("workers", &number(app.workers), is_default("workers"));
+        self.line("workers", &workers(&app.workers), is_default("workers"));
+        if !app.workers.is_fixed() {
+            self.value("idle-timeout", seconds(app.workers.idle), seconds(Workers::IDLE));
+        }
         if !app.solo {
             self.line("threads", &number(app.threads), is_default("threads"));
             self.value("preload", app.preload.into(), false.into());
@@ -233,6 +236,15 @@ fn texts(texts: &[String]) -> Value {
 
 fn number(number: usize) -> Value {
     Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// In the form that says all of it.
+fn workers(workers: &Workers) -> Value {
+    if workers.is_fixed() {
+        return number(workers.min);
+    }
+    let some = [("min", workers.min), ("max", workers.max), ("spare", workers.spare)];
+    Value::Table(some.map(|(key, value)| (key.to_owned(), number(value))).into_iter().collect())
 }
 
 fn count(number: u64) -> Value {

@@ -1,10 +1,14 @@
 //! Values as a user writes them, on the command line and in the file.
 
+mod workers;
+
 use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+
+pub use self::workers::{Workers, workers};
 
 /// A longer wait than this is a slip of the pen: one week.
 const MAX_SECONDS: f64 = 604_800.0;
@@ -78,10 +82,6 @@ pub enum Inherit {
     /// Those of these names; `false`: none.
     Only(Vec<String>),
 }
-
-/// How many workers there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Workers(pub i64);
 
 /// A bound on a resource: a [`size`], or `unlimited`, which is the highest number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,28 +210,6 @@ impl<'de> Deserialize<'de> for Inherit {
             }
         }
         from.deserialize_any(AllOrSome)
-    }
-}
-
-impl<'de> Deserialize<'de> for Workers {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl<'de> Visitor<'de> for Number {
-            type Value = Workers;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of workers")
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Workers, E> {
-                Ok(Workers(number))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Workers, A::Error> {
-                Err(A::Error::custom("workers that come and go are not there yet; write a number"))
-            }
-        }
-        from.deserialize_any(Number)
     }
 }
 

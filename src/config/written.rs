@@ -71,6 +71,7 @@ pub(super) struct WrittenApp {
     pub(super) rlimit_as: Given<Bound>,
     pub(super) no_new_privs: Given<bool>,
     pub(super) workers: Given<Workers>,
+    pub(super) idle_timeout: Given<SomeSeconds>,
     pub(super) threads: Given<i64>,
     pub(super) preload: Given<bool>,
     pub(super) solo: Given<bool>,

@@ -53,6 +53,7 @@ impl App {
         let group = GroupId { app: id, generation: config.generation };
         let pool =
             open(group, config.name.clone(), config.limits, reports.clone(), Arc::clone(&metrics));
+        pool.set_workers(config.workers);
         let shelf = Shelf::new(memory);
         tokio::task::spawn_local(tidy(shelf.clone()));
         Rc::new(Self {
@@ -117,6 +118,7 @@ impl App {
         if !Rc::ptr_eq(&last, &next) {
             last.hand_over(&next);
         }
+        next.set_workers(config.workers);
         self.tidy();
     }
 
@@ -125,6 +127,11 @@ impl App {
     pub(super) fn retire(&self) {
         self.metrics.set_retired(true);
         if !self.retired.replace(true) {
+            let pool = self.pool();
+            if pool.is_deserted() {
+                // Nobody will start a worker for what waits.
+                pool.app_unavailable();
+            }
             tokio::task::spawn_local(close_when_idle(self.pool()));
         }
     }
@@ -166,6 +173,7 @@ fn open(
     let pool = Pool::new(id, name, limits, reports, metrics);
     tokio::task::spawn_local(Rc::clone(&pool).pulse());
     tokio::task::spawn_local(Rc::clone(&pool).watch());
+    tokio::task::spawn_local(Rc::clone(&pool).gauge());
     park::attend(&pool);
     pool
 }

@@ -175,6 +175,10 @@ impl Front {
         if sockets.next().is_some() {
             bail!("there are more sockets than listeners");
         }
+        let retired = apps.keys().filter(|id| !config.apps.contains_key(id)).copied();
+        let retired: Vec<_> = retired.collect();
+        drop(apps);
+        retired.into_iter().for_each(|id| self.tidy(id));
         Ok(())
     }
 

@@ -198,6 +198,12 @@ impl Gateway {
                 Some((ToGateway::AppUnavailable { group }, _)) => {
                     self.with_pool(group, |pool| pool.app_unavailable());
                 }
+                Some((ToGateway::AppSleeps { group }, _)) => {
+                    self.with_pool(group, |pool| pool.sleeps());
+                }
+                Some((ToGateway::Workers { group, workers }, _)) => {
+                    self.with_pool(group, |pool| pool.set_workers(workers));
+                }
                 Some((ToGateway::WorkerDrain { group, worker }, _)) => {
                     self.with_pool(group, |pool| pool.drain(worker));
                 }

@@ -153,7 +153,11 @@ impl Metrics {
             return Some("flupd is stopping".to_owned());
         }
         let apps = self.apps();
-        let waits = apps.iter().find(|app| !app.is_retired() && app.stand().ready == 0)?;
+        let nobody = |app: &AppMetrics| {
+            let stand = app.stand();
+            stand.ready == 0 && stand.asleep == 0
+        };
+        let waits = apps.iter().find(|app| !app.is_retired() && nobody(app))?;
         Some(format!("{} has no worker that is ready", waits.name))
     }
 }

@@ -44,6 +44,12 @@ pub struct AppSnapshot {
     pub waiting_ms: u64,
     /// Whether a younger generation has taken over.
     pub draining: bool,
+    /// How many workers it has at least; 0 if they are started on demand.
+    pub workers_min: usize,
+    /// How many at most.
+    pub workers_max: usize,
+    /// Whether there is none because none is needed.
+    pub asleep: bool,
     /// Its workers.
     pub workers: Vec<WorkerSnapshot>,
     /// What its requests have come to, in all generations together.

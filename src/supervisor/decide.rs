@@ -12,6 +12,8 @@
 //! Here stands what is there once: the phase and the [`gateway`]. What each app
 //! has, its workers and its zygote, is a [`group`].
 
+mod crew;
+mod demand;
 mod gateway;
 mod group;
 mod place;
@@ -35,8 +37,8 @@ use self::upgrade::{Proof, Upgrade};
 use super::backoff::Backoff;
 use super::cause::Cause;
 use super::notes::Note;
-use crate::config::GroupId;
-use crate::control::ToGateway;
+use crate::config::{GroupId, Workers};
+use crate::control::{Load, ToGateway};
 use crate::observe::snapshot::Snapshot;
 
 /// What happened.
@@ -68,6 +70,10 @@ pub(super) enum Event {
     WorkerSpent { worker: u64 },
     /// A worker is to be replaced when it is its turn.
     WorkerDue { worker: u64, why: Due },
+    /// The gateway says how many requests a generation has.
+    Load { group: GroupId, load: Load },
+    /// It may have so many workers from now on.
+    Scale { group: GroupId, workers: Workers },
     /// How much resident memory workers have, in bytes.
     Weighed(BTreeMap<u64, u64>),
     /// The gateway accepts connections.
@@ -231,7 +237,8 @@ impl State {
             Gateway::Gone => None,
             Gateway::Within if deadline.is_some() => None,
             Gateway::Starting | Gateway::Listening(_) | Gateway::Within => {
-                self.groups.values().filter_map(Group::wake_at).min()
+                let serves = self.phase == Phase::Serving;
+                self.groups.values().filter_map(|group| group.wake_at(serves)).min()
             }
         };
         let drained = self.groups.values().flat_map(Group::drained_since).min();
@@ -249,8 +256,8 @@ impl State {
         match event {
             Event::Tick => {}
             Event::ZygoteReady { group, app, python, threads } => {
-                self.group(group, now, &mut actions, |group, _, actions| {
-                    group.zygote_ready(app, python, threads, now, actions);
+                self.group(group, now, &mut actions, |group, around, actions| {
+                    group.zygote_ready(app, python, threads, around, actions);
                 });
             }
             Event::ZygoteFailed { group, error } => {
@@ -306,6 +313,14 @@ impl State {
             Event::WorkerDue { worker, why } => {
                 self.worker(worker, now, &mut actions, |group, _, _| group.worker_due(worker, why));
             }
+            Event::Load { group, load } => {
+                self.group(group, now, &mut actions, |group, _, _| group.told(load, now));
+            }
+            Event::Scale { group, workers } => {
+                self.group(group, now, &mut actions, |group, _, actions| {
+                    group.scale(workers, actions);
+                });
+            }
             Event::Weighed(sizes) => self.weigh(&sizes, now),
             Event::GatewayListens => self.gateway_listens(now, &mut actions),
             Event::GatewaySwitched => self.gateway_switched(false, &mut actions),
@@ -332,6 +347,7 @@ impl State {
         self.begin_upgrade(now, &mut actions);
         self.begin_wanted(&mut actions);
         self.recycle(now, &mut actions);
+        self.follow(now, &mut actions);
         self.fill(now, &mut actions);
         self.finish(now, &mut actions);
         actions
@@ -416,6 +432,13 @@ impl State {
             self.phase = Phase::Serving;
             actions.push(Action::Log(Note::Ready));
         }
+    }
+
+    /// Has workers come and go as they are needed.
+    fn follow(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let stopping = self.phase != Phase::Serving;
+        let around = Surroundings { last_hope: false, stopping, gateway: self.gateway, now };
+        self.groups.values_mut().for_each(|group| group.follow(&around, actions));
     }
 
     /// Starts what is missing and due. While the gateway drains, the pools are

@@ -41,11 +41,20 @@ impl OpenFiles {
             Ok(()) => before.maximum,
             Err(_) => before.current,
         };
-        let threads = config.apps.values().map(|app| app.workers.saturating_mul(app.threads));
-        let workers = config.apps.values().map(|app| app.workers);
-        let sum = usize::saturating_add;
-        check(workers.fold(0, sum), threads.fold(0, sum), now)?;
+        Self::fit(config, now)?;
         Ok(Self { before })
+    }
+
+    /// Whether as many may be open as this needs.
+    pub(super) fn suffice(config: &ServeConfig) -> Result<(), TooFewFiles> {
+        Self::fit(config, getrlimit(Resource::Nofile).current)
+    }
+
+    fn fit(config: &ServeConfig, limit: Option<u64>) -> Result<(), TooFewFiles> {
+        let threads = config.apps.values().map(|app| app.workers.max.saturating_mul(app.threads));
+        let workers = config.apps.values().map(|app| app.workers.max);
+        let sum = usize::saturating_add;
+        check(workers.fold(0, sum), threads.fold(0, sum), limit)
     }
 
     /// What the app shall see: `select(2)` in old libraries can't take

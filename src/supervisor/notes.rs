@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 use super::decide::Due;
+use crate::config::Workers;
 
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,14 @@ pub(super) enum Note {
     WorkerReplaced { worker: u64 },
     /// A worker is due: another is started in its place.
     WorkerRecycled { worker: u64, why: Due },
+    /// More workers are started, so that there are so many in all.
+    MoreWorkers { more: usize, workers: usize },
+    /// One is not needed any more; so many stay.
+    WorkerReleased { worker: u64, workers: usize },
+    /// None is needed.
+    Sleeps,
+    /// There may be so many from now on.
+    Scaled { workers: Workers },
     /// A worker that leaves has no more time.
     DrainCut { worker: u64 },
     /// The zygote has imported the app.
@@ -133,6 +142,16 @@ impl Note {
                     Due::Memory(bytes) => ("--max-memory", Some(bytes / 1024)),
                 };
                 info!(app = name, worker, option, rss_kib, "worker is due and is replaced");
+            }
+            Self::MoreWorkers { more, workers } => {
+                info!(app = name, more, workers, "more workers are needed");
+            }
+            Self::WorkerReleased { worker, workers } => {
+                info!(app = name, worker, workers, "worker is not needed and leaves");
+            }
+            Self::Sleeps => info!(app = name, "no worker is needed; the next request starts one"),
+            Self::Scaled { workers } => {
+                info!(app = name, %workers, "the number of workers is set");
             }
             Self::DrainCut { worker } => warn!(
                 app = name,

@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 use super::Supervisor;
 use super::admin::Ordered;
 use super::decide::Event;
+use super::limits::OpenFiles;
 use crate::admin::{Order, Outcome};
-use crate::config::AppId;
+use crate::config::{AppId, GroupId};
 use crate::control::ToGateway;
 use crate::observe::log;
 use crate::observe::snapshot::Snapshot;
@@ -149,6 +150,13 @@ impl Supervisor<'_> {
                 }
                 None => Outcome::Failed("the gateway is being started; ask again".to_owned()),
             },
+            Order::Scale { app, min, max } => match self.scale(app, min, max) {
+                Ok(event) => {
+                    let _ = waits.send(Outcome::Done);
+                    return event;
+                }
+                Err(why) => Outcome::Failed(why),
+            },
             Order::ReopenLogs => {
                 self.logs.reopen();
                 Outcome::Done
@@ -165,15 +173,50 @@ impl Supervisor<'_> {
 
     fn scope(&self, app: Option<String>) -> Result<Scope, String> {
         let Some(name) = app else { return Ok(Scope::All) };
-        let found = self.config.apps().find(|(_, app)| app.name.as_deref() == Some(&name));
-        if let Some((id, _)) = found {
-            return Ok(Scope::Apps(BTreeSet::from([id])));
-        }
-        let all: Vec<_> = self.config.apps().filter_map(|(_, app)| app.name.as_deref()).collect();
-        Err(match &*all {
-            [] => "this flupd has one app, without a name; leave the name out".to_owned(),
-            all => format!("there is no app {name:?}; there are: {}", all.join(", ")),
+        Ok(Scope::Apps(BTreeSet::from([self.named(&name)?])))
+    }
+
+    /// Gives an app other bounds for the number of its workers.
+    fn scale(
+        &mut self,
+        app: Option<String>,
+        min: Option<usize>,
+        max: usize,
+    ) -> Result<Event, String> {
+        let mut ids = self.config.apps.keys();
+        let id = match (app, ids.next(), ids.next()) {
+            (Some(name), ..) => self.named(&name)?,
+            (None, Some(&only), None) => only,
+            (None, ..) => {
+                return Err(format!("there are several apps; name one: {}", self.names()));
+            }
+        };
+        let group = GroupId { app: id, generation: self.reloads.active(id) };
+        let program = self.programs.get_mut(&group).ok_or("the app is being started")?;
+        // What is configured says what can be ordered, whatever was ordered before.
+        let workers = program.app.workers.scaled(min, max)?;
+        let mut config = self.config.clone();
+        config.apps.entry(id).and_modify(|app| app.workers = workers);
+        OpenFiles::suffice(&config).map_err(|error| error.to_string())?;
+        program.most = program.most.max(max);
+        self.config = config;
+        Ok(Event::Scale { group, workers })
+    }
+
+    /// The app of this name.
+    fn named(&self, name: &str) -> Result<AppId, String> {
+        let found = self.config.apps().find(|(_, app)| app.name.as_deref() == Some(name));
+        found.map(|(id, _)| id).ok_or_else(|| match self.names() {
+            none if none.is_empty() => {
+                "this flupd has one app, without a name; leave the name out".to_owned()
+            }
+            all => format!("there is no app {name:?}; there are: {all}"),
         })
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.config.apps().filter_map(|(_, app)| app.name.as_deref()).collect();
+        names.join(", ")
     }
 }
 

@@ -183,6 +183,7 @@ async fn report(events: &Events, message: FromGateway) {
             Event::WorkerProved { worker, failure }
         }
         FromGateway::Told { question, snapshot } => Event::Told { question, snapshot },
+        FromGateway::Load { group, load } => Event::Load { group, load },
         FromGateway::WorkerWorn { worker, .. } => Event::WorkerWorn { worker },
         FromGateway::WorkerServed { worker, .. } => Event::WorkerDue { worker, why: Due::Requests },
         FromGateway::WorkerSpent { worker, .. } => Event::WorkerSpent { worker },

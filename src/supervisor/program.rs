@@ -23,6 +23,8 @@ pub(super) struct Program {
     pub(super) interpreter: Interpreter,
     library: PathBuf,
     pub(super) zygote: Option<ZygoteProcess>,
+    /// How many workers there were or may be at most.
+    pub(super) most: usize,
 }
 
 impl Program {
@@ -33,7 +35,8 @@ impl Program {
     pub(super) async fn find(app: AppConfig) -> anyhow::Result<Self> {
         let library = spawn::library(if app.solo { spawn::SOLO } else { spawn::WORKER })?;
         let interpreter = Interpreter::find(app.python.as_deref(), &app.privileges).await?;
-        Ok(Self { app, interpreter, library, zygote: None })
+        let most = app.workers.max;
+        Ok(Self { app, interpreter, library, zygote: None, most })
     }
 
     /// Starts a process of it; what it is, its first message says, which waits
@@ -69,7 +72,7 @@ impl Program {
     /// Whether other processes run the same app. Of a script the web server may
     /// start as many as it likes.
     fn multiprocess(&self) -> bool {
-        self.app.workers > 1 || self.app.script.is_some()
+        self.most > 1 || self.app.script.is_some()
     }
 
     /// What the zygote has to import.
@@ -95,7 +98,7 @@ impl Program {
             callable = self.app.app,
             python = %self.interpreter.executable.display(),
             python_version = self.interpreter.version,
-            workers = self.app.workers,
+            workers = %self.app.workers,
             threads = self.app.threads,
             preload = self.app.preload,
             solo = self.app.solo,

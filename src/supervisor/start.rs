@@ -155,9 +155,9 @@ pub(super) async fn programs(
 }
 
 pub(super) const fn plan(app: &AppConfig) -> Plan {
-    let &AppConfig { workers, preload, max_age, max_memory, ref probe, .. } = app;
+    let &AppConfig { workers, threads, preload, max_age, max_memory, ref probe, .. } = app;
     let probe = probe.is_some();
-    Plan { workers, preload, probe, max_age, max_memory }
+    Plan { workers, threads, preload, probe, max_age, max_memory }
 }
 
 fn start_log<'p>(
@@ -185,7 +185,7 @@ fn start_log<'p>(
                 listen,
                 python = %program.interpreter.executable.display(),
                 python_version = program.interpreter.version,
-                workers = program.app.workers,
+                workers = %program.app.workers,
                 threads = program.app.threads,
                 preload = program.app.preload,
                 solo = program.app.solo,

@@ -33,7 +33,7 @@ impl Supervisor<'_> {
             Err(error) => return Event::ReloadImpossible(format!("{error:#}")),
         };
         for (app, config) in reload::added(&config, &self.config) {
-            self.tell(ToGateway::AppAdded { app, config }, Vec::new());
+            self.tell(ToGateway::AppAdded { app, config: Box::new(config) }, Vec::new());
         }
         let plan = reload::reload_plan(&config, &programs, &self.config);
         let apps = programs.keys().map(|group| group.app).collect();

@@ -47,3 +47,4 @@ mod spawned;
 mod status;
 mod timeouts;
 mod upgrade;
+mod workers;

@@ -30,7 +30,7 @@ impl Start {
             return Ok(Self::Supervised);
         }
         let several = match serve.solo {
-            true => serve.workers.is_some_and(|workers| workers > 1),
+            true => serve.workers.is_some_and(|workers| workers.max != Some(1)),
             false => {
                 let workers = serve.workers.is_some() || serve.threads.is_some();
                 workers || serve.preload || serve.status.is_some()

@@ -30,6 +30,11 @@ fn of_app(app: &AppSnapshot, text: &mut String) {
         let _ = write!(text, " (the first for {})", seconds(app.waiting_ms));
     }
     let _ = writeln!(text, ", generation {}", app.generation);
+    if app.workers_min != app.workers_max {
+        let (least, most) = (app.workers_min, app.workers_max);
+        let next = if app.asleep { "; the next request starts one" } else { "" };
+        let _ = writeln!(text, "  {} of {least} to {most} workers{next}", app.workers.len());
+    }
     for worker in &app.workers {
         let state = match worker.state {
             WorkerState::Ready => "",
@@ -182,6 +187,9 @@ mod tests {
                 draining: false,
                 waiting: 1,
                 waiting_ms: 40,
+                workers_min: 1,
+                workers_max: 2,
+                asleep: false,
                 workers: vec![worker],
                 totals: Totals::default(),
             }],
@@ -194,6 +202,7 @@ mod tests {
     fn a_table_has_a_line_for_each_request() {
         let expected = "\
 app: 1 of 2 threads busy, 1 waiting (the first for 0.040 s), generation 1
+  1 of 1 to 2 workers
   worker 1    pid 18517    1/2 busy   31.2 MiB    1.250 s CPU      120 served
 5 connections, 1 request arriving
 

@@ -11,10 +11,8 @@ use crate::config::mistake::Mistake;
 use crate::config::source::{ConfigError, Source};
 use crate::config::values::{Inherit, Size, SomeSeconds, Texts};
 use crate::config::written::{Given, WrittenApp};
-use crate::config::{AppConfig, AppLimits, PerWorker, TimeLimits};
+use crate::config::{AppConfig, AppLimits, PerWorker, TimeLimits, Workers};
 
-/// How many workers there can be.
-pub const WORKERS: RangeInclusive<i64> = 1..=1024;
 /// How many threads a worker can have.
 pub const THREADS: RangeInclusive<i64> = 1..=flupd_channel::MAX_THREADS as i64;
 /// How many requests can wait.
@@ -52,19 +50,17 @@ impl Check<'_> {
         };
         let privileges = self.privileges(app, written.span())?;
         let mut defaults = Vec::new();
-        let mut or_default = |given: Option<usize>, key, default: usize| {
-            given.unwrap_or_else(|| {
-                defaults.push(key);
-                default
-            })
-        };
         let solo = self.solo(app)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from).min(1024);
         let (cores, threads) = if solo { (1, 1) } else { (cores, DEFAULT_THREADS) };
-        let workers = app.workers.as_ref().map(|w| Spanned::new(w.span(), w.get_ref().0));
-        let workers = or_default(self.number("workers", &workers, &WORKERS)?, "workers", cores);
-        let threads =
-            or_default(self.number("threads", &app.threads, &THREADS)?, "threads", threads);
+        let workers = self.workers(app, cores)?.unwrap_or_else(|| {
+            defaults.push("workers");
+            Workers::fixed(cores)
+        });
+        let threads = self.number("threads", &app.threads, &THREADS)?.unwrap_or_else(|| {
+            defaults.push("threads");
+            threads
+        });
         if app.python.is_none() {
             defaults.push("python");
         }

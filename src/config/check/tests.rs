@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cli::{Cli, Command};
+use crate::config::Workers;
 use crate::config::address::Address;
 use crate::config::{AppLimits, Protocol};
 use clap::Parser;
@@ -43,7 +44,7 @@ fn what_is_given_is_no_default() {
     .unwrap();
     assert!(config.apps[&AppId(0)].defaults.is_empty() && !config.listeners[0].default);
     let app = &config.apps[&AppId(0)];
-    assert_eq!((app.workers, app.threads), (3, 1));
+    assert_eq!((app.workers, app.threads), (Workers::fixed(3), 1));
     assert_eq!((app.limits.params, app.limits.queue), (2 << 20, 0));
     assert_eq!(config.timeouts.keep.as_millis(), 1500);
 }

@@ -8,7 +8,7 @@ use super::super::check::{Check, Power};
 use super::*;
 use crate::config::resolved::DEFAULT;
 use crate::config::written::{WrittenApp, WrittenListen};
-use crate::config::{Allow, AppId, PerWorker, ProbeRequest, Protocol, Role};
+use crate::config::{Allow, AppId, PerWorker, ProbeRequest, Protocol, Role, Workers};
 use crate::observe::log::{LogFormat, LogLevel};
 use crate::observe::logs::AccessConfig;
 use crate::observe::sink::Target;
@@ -79,7 +79,8 @@ const EVERYTHING: &str = r#"
             path = "lib"
             env = { DEBUG = "1", EMPTY = "" }
             inherit-env = ["PATH"]
-            workers = 3
+            workers = { min = 2, max = 8, spare = 0 }
+            idle-timeout = 30
             threads = 1
             preload = true
             host = ["Shop.Example.org.", "*.shop.example.org"]
@@ -148,7 +149,8 @@ fn every_key_is_read() {
     assert_eq!(shop.path, [here.join("./lib")]);
     assert_eq!(shop.environment.inherit.as_deref(), Some(&["PATH".to_owned()][..]));
     assert_eq!(shop.environment.set.get("DEBUG").map(String::as_str), Some("1"));
-    assert_eq!((shop.workers, shop.threads, shop.preload, shop.solo), (3, 1, true, false));
+    let workers = Workers { min: 2, max: 8, spare: 0, idle: Duration::from_secs(30) };
+    assert_eq!((shop.workers, shop.threads, shop.preload, shop.solo), (workers, 1, true, false));
     assert_eq!(shop.hosts, ["shop.example.org", "*.shop.example.org"]);
     assert_eq!(
         (&*shop.prefixes, shop.script_name.as_deref()),
@@ -208,8 +210,10 @@ fn every_mistake_says_where_it_stands() {
         (format!("log-level = \"inof\"\n{SHOP}"), "flupd.toml:1:13: log-level \"inof\": this is none of error, warn, info, debug, trace; did you mean info?"),
         // Kinds.
         (shop("threads = \"4\""), "flupd.toml:3:11: threads: invalid type: string \"4\", expected i64"),
-        (shop("workers = { min = 1 }"), "flupd.toml:3:11: workers: workers that come and go are not there yet; write a number"),
-        (shop("workers = \"two\""), "flupd.toml:3:11: workers: invalid type: string \"two\", expected a number of workers"),
+        (shop("workers = \"two\""), "flupd.toml:3:11: workers: write a number such as 4, a range such as 2..8, or on-demand"),
+        (shop("workers = true"), "flupd.toml:3:11: workers: invalid type: boolean `true`, expected a number such as 4, \"on-demand\", or { min = 2, max = 8, spare = 1 }"),
+        (shop("workers = { min = 1, mx = 4 }"), "flupd.toml:3:22: there is no key mx here; did you mean max?"),
+        (shop("workers = { min = \"1\" }"), "flupd.toml:3:19: min: invalid type: string \"1\", expected i64"),
         (shop("preload = 1"), "flupd.toml:3:11: preload: invalid type: integer `1`, expected a boolean"),
         (shop("host = 1"), "flupd.toml:3:8: host: invalid type: integer `1`, expected a text in quotes, or a list of them"),
         (shop("inherit-env = \"PATH\""), "flupd.toml:3:15: inherit-env: invalid type: string \"PATH\", expected true, false or a list of names"),
@@ -226,6 +230,17 @@ fn every_mistake_says_where_it_stands() {
         ("[apps.shop]\napp = \"\"\n".into(), "flupd.toml:2:7: app is empty; name the app, such as module:callable"),
         ("[apps.shop]\napp = \"a\\u0000\"\n".into(), "flupd.toml:2:7: app holds a NUL byte; remove it"),
         (shop("workers = 0"), "flupd.toml:3:11: workers 0: write a number from 1 to 1024"),
+        (shop("workers = \"8..2\""), "flupd.toml:3:11: workers 8..2: the least is more than the most; write the smaller number first"),
+        (shop("workers = { min = -1 }"), "flupd.toml:3:11: workers -1: write a number from 0 to 1024"),
+        (shop("workers = { min = 0, max = 0 }"), "flupd.toml:3:11: workers 0: write a number from 1 to 1024"),
+        (shop("workers = \"2..2000\""), "flupd.toml:3:11: workers 2000: write a number from 1 to 1024"),
+        (shop("workers = { max = 4, spare = 5 }"), "flupd.toml:3:11: spare 5: write a number from 0 to 4"),
+        (shop("workers = { min = 0, max = 4, spare = 1 }"), "flupd.toml:3:11: spare is for apps that keep a worker; on demand there may be none: write a least of 1"),
+        (shop("workers = { min = 4, max = 4, spare = 1 }"), "flupd.toml:3:11: spare does nothing without workers that come and go, such as \"1..4\"; add that, or remove this"),
+        (shop("workers = 4\nidle-timeout = 5"), "flupd.toml:4:16: idle-timeout does nothing without workers that come and go, such as \"1..4\"; add that, or remove this"),
+        (shop("idle-timeout = 5"), "flupd.toml:3:16: idle-timeout does nothing without workers that come and go, such as \"1..4\"; add that, or remove this"),
+        (shop("workers = \"on-demand\"\nidle-timeout = 0"), "flupd.toml:4:16: idle-timeout: write more than 0 seconds"),
+        (shop("workers = \"on-demand\"\nsolo = true"), "flupd.toml:4:8: solo can't be used with workers that come and go; nobody sees the requests of all of them; write a number"),
         (shop("threads = 241"), "flupd.toml:3:11: threads 241: write a number from 1 to 240"),
         (shop("queue = -1"), "flupd.toml:3:9: queue -1: write a number from 0 to 1000000"),
         (shop("chdir = \"no\""), "flupd.toml:3:9: chdir no: No such file or directory (os error 2)"),

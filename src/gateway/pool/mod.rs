@@ -4,6 +4,7 @@
 //! their ends, and the requests that are lost with them. [`staging`] decides who
 //! gets a request, [`turns`] what is done between two sleeps of the gateway.
 
+mod demand;
 mod limits;
 mod proof;
 mod staging;
@@ -25,6 +26,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tracing::{error, info};
 
+use self::demand::Meter;
 use super::exchange::{Exchange, Place};
 use super::recorder::Recorder;
 use super::refusal::Refusal;
@@ -72,11 +74,13 @@ pub(in crate::gateway) struct Pool {
     /// Where it tells how it stands.
     standing: Arc<Generation>,
     stand: Cell<Stand>,
+    meter: Meter,
 }
 
 /// ```text
 /// Starting ──a worker is ready──▶ Serving ──the last ready one died──▶ Starting
 ///    └─────one died unready, none is ready──▶ Failing ──one is ready──▶ Serving
+/// Asleep, from any, when the supervisor says so ──────one is ready──▶ Serving
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Health {
@@ -86,6 +90,8 @@ enum Health {
     /// The app can't be started, as a worker's end or the supervisor says:
     /// requests are refused at once.
     Failing,
+    /// No worker is needed: requests wait for the one that is started for them.
+    Asleep,
 }
 
 #[derive(Debug)]
@@ -139,6 +145,7 @@ impl Pool {
             standing: metrics.generation(id.generation),
             metrics,
             stand: Cell::default(),
+            meter: Meter::default(),
         })
     }
 
@@ -246,6 +253,7 @@ impl Pool {
     /// workers leave when they are done with the rest.
     pub(in crate::gateway) fn hand_over(&self, successor: &Rc<Self>) {
         self.successor.replace(Some(Rc::clone(successor)));
+        self.meter.stop();
         self.close();
         self.spread();
     }
@@ -253,6 +261,11 @@ impl Pool {
     /// Whether no request waits.
     pub(in crate::gateway) fn is_idle(&self) -> bool {
         self.queue.borrow().is_empty()
+    }
+
+    /// Whether nobody works here, or is about to.
+    pub(in crate::gateway) fn is_deserted(&self) -> bool {
+        self.workers.borrow().is_empty()
     }
 
     /// Ends a pool in which nobody works any more; `false` if somebody does.
@@ -263,6 +276,7 @@ impl Pool {
             self.deserted.set(true);
             self.pulse.notify_one();
             self.relimited.notify_one();
+            self.meter.wake();
         }
         over
     }
@@ -297,7 +311,11 @@ impl Pool {
             requests: entry.lost.join(", "),
         });
         if !self.workers.borrow().values().any(|entry| entry.ready) {
-            self.health.set(if entry.ready { Health::Starting } else { Health::Failing });
+            self.health.set(match (entry.ready, self.health.get()) {
+                (false, _) => Health::Failing,
+                (true, Health::Asleep) => Health::Asleep,
+                (true, _) => Health::Starting,
+            });
         }
         let (app, pid, requests) = (self.name.as_deref(), entry.pid, entry.lost.join(", "));
         if expected && requests.is_empty() {

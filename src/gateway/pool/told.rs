@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Pool, Worker};
+use super::{Health, Pool, Worker};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::seat::Seat;
 use crate::observe::process::Usage;
@@ -28,6 +28,9 @@ impl Pool {
             waiting: queue.len(),
             waiting_ms: millis(oldest.unwrap_or_default()),
             draining: self.successor.borrow().is_some(),
+            workers_min: self.meter.workers().min,
+            workers_max: self.meter.workers().max,
+            asleep: self.health.get() == Health::Asleep && workers.is_empty(),
             workers: workers.iter().map(|(number, worker)| worker.told(*number)).collect(),
             totals: self.metrics.totals(),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flupd_channel::Outcome;
 use flupd_channel::worker::Pump;
 
-use super::Pool;
+use super::{Health, Pool};
 use crate::gateway::exchange::{Exchange, Pumped};
 use crate::gateway::park;
 use crate::gateway::seat::Seat;
@@ -92,6 +92,7 @@ impl Pool {
             self.scan();
         }
         self.wake();
+        self.measure();
         self.tell();
         // What is staged on this very thread is run before the sleep.
         let behind = !solo::is_here();
@@ -107,7 +108,9 @@ impl Pool {
             return;
         }
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let mut now = Stand { queued: count(self.queue.borrow().len()), ..Stand::default() };
+        let asleep = self.health.get() == Health::Asleep;
+        let queued = count(self.queue.borrow().len());
+        let mut now = Stand { queued, asleep: u64::from(asleep), ..Stand::default() };
         for worker in self.workers.borrow().values() {
             let open = count(worker.seats.iter().filter(|seat| seat.open.get()).count());
             now.busy += count(worker.seats.iter().filter(|seat| seat.depth() > 0).count());

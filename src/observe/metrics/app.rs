@@ -10,6 +10,7 @@ use flupd_channel::waits::{Waits, WaitsOf};
 use super::generation::{Generation, Stand};
 use super::worker::{Worker, WorkerFacts};
 use super::{Cell, Histogram, Reasons};
+use crate::config::Workers;
 use crate::observe::ends::Ends;
 
 /// How a request has ended.
@@ -57,6 +58,10 @@ pub struct AppMetrics {
     pub received: Cell,
     /// Heads and bodies of answers that have gone out, in bytes.
     pub sent: Cell,
+    /// How many workers there are at least.
+    pub workers_min: Cell,
+    /// How many there are at most.
+    pub workers_max: Cell,
     /// The version of its Python, once that is known.
     python: Mutex<Option<String>>,
     generations: Mutex<BTreeMap<u64, Arc<Generation>>>,
@@ -86,6 +91,8 @@ impl AppMetrics {
             repeated: Cell::default(),
             received: Cell::default(),
             sent: Cell::default(),
+            workers_min: Cell::default(),
+            workers_max: Cell::default(),
             python: Mutex::default(),
             generations: Mutex::default(),
             thread_nanos: Default::default(),
@@ -118,6 +125,12 @@ impl AppMetrics {
     /// How things stand with a generation, for who tells it.
     pub fn generation(&self, generation: u64) -> Arc<Generation> {
         Arc::clone(locked(&self.generations).entry(generation).or_default())
+    }
+
+    /// So many workers are configured, or were ordered.
+    pub fn set_workers(&self, workers: &Workers) {
+        self.workers_min.set(workers.min as u64);
+        self.workers_max.set(workers.max as u64);
     }
 
     /// Nobody works in this generation any more.

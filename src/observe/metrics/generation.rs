@@ -20,6 +20,8 @@ pub struct Stand {
     pub ready: u64,
     /// Workers that finish what they have begun.
     pub leaving: u64,
+    /// 1 if there is no worker because none is needed.
+    pub asleep: u64,
 }
 
 impl Stand {
@@ -33,6 +35,7 @@ impl Stand {
             starting: self.starting + other.starting,
             ready: self.ready + other.ready,
             leaving: self.leaving + other.leaving,
+            asleep: self.asleep + other.asleep,
         }
     }
 }
@@ -48,6 +51,7 @@ pub struct Generation {
     starting: Cell,
     ready: Cell,
     leaving: Cell,
+    asleep: Cell,
     began: Instant,
 }
 
@@ -61,6 +65,7 @@ impl Default for Generation {
             starting: Cell::default(),
             ready: Cell::default(),
             leaving: Cell::default(),
+            asleep: Cell::default(),
             began: Instant::now(),
         }
     }
@@ -77,6 +82,7 @@ impl Generation {
         self.starting.set(now.starting);
         self.ready.set(now.ready);
         self.leaving.set(now.leaving);
+        self.asleep.set(now.asleep);
     }
 
     /// How it stands.
@@ -89,6 +95,7 @@ impl Generation {
             starting: self.starting.get(),
             ready: self.ready.get(),
             leaving: self.leaving.get(),
+            asleep: self.asleep.get(),
         }
     }
 

@@ -133,6 +133,10 @@ impl Text {
                 }
             }
         }
+        let help = "The least workers there are.";
+        self.each(apps, "workers_min", GAUGE, help, |app| app.workers_min.get());
+        let help = "The most workers there can be.";
+        self.each(apps, "workers_max", GAUGE, help, |app| app.workers_max.get());
         self.family("worker_ends_total", COUNTER, "Workers that have ended, by cause.");
         for app in apps {
             for (cause, count) in app.ends() {

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use super::place::Occupant;
 use super::{Action, Phase, State};
+use crate::control::Load;
 use crate::supervisor::cause::Cause;
 use crate::supervisor::notes::Note;
 
@@ -44,6 +45,7 @@ impl State {
                 actions.push(Action::Log(Note::GatewayReplaced));
             }
             for group in self.groups.values() {
+                group.tell_sleep(self.gateway, actions);
                 group.tell_unavailable(self.gateway, actions);
             }
             self.gateway_switched(true, actions);
@@ -73,6 +75,8 @@ impl State {
                 actions.push(Action::Log(Note::GatewayDied { cause, again_in }));
                 self.gateway_lost_in_reload(now, actions);
                 for group in self.groups.values_mut() {
+                    // Its requests are lost.
+                    group.told(Load::default(), now);
                     group.kill_workers(|_| true, actions);
                 }
             }

@@ -1,8 +1,8 @@
 //! What one generation of an app has: the places of its workers, and the zygote
 //! that forks them.
 //!
-//! There are as many *places* as workers were asked for. A place is empty until
-//! some time, or holds one worker. With a zygote, places are filled while that
+//! There are as many *places* as workers are wanted: see [`super::demand`]. A place
+//! is empty until some time, or holds one worker. With a zygote, places are filled while that
 //! is ready: see [`super::zygote`].
 //!
 //! ```text
@@ -14,11 +14,12 @@
 use std::time::{Duration, Instant};
 
 use super::Action;
+use super::demand::Demand;
 use super::gateway::Gateway;
 use super::place::{Occupant, Place, Stay};
 use super::reload::Stage;
 use super::zygote::Zygote;
-use crate::config::GroupId;
+use crate::config::{GroupId, Workers};
 use crate::control::ToGateway;
 use crate::supervisor::backoff::Backoff;
 use crate::supervisor::cause::Cause;
@@ -31,7 +32,9 @@ pub(super) const LAST_STEPS: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::supervisor) struct Plan {
     /// How many workers.
-    pub(in crate::supervisor) workers: usize,
+    pub(in crate::supervisor) workers: Workers,
+    /// How many requests each can have at a time.
+    pub(in crate::supervisor) threads: usize,
     /// Whether a zygote imports the app and forks them.
     pub(in crate::supervisor) preload: bool,
     /// Whether new workers have to answer a probe.
@@ -56,6 +59,9 @@ pub(super) struct Group {
     /// Whether the last zygote ended before it was ready.
     pub(super) preload_fails: bool,
     pub(super) places: Vec<Place>,
+    pub(super) demand: Demand,
+    /// Whether there is no place, which is as it should be.
+    pub(super) sleeps: bool,
 }
 
 /// See the diagram above.
@@ -89,7 +95,9 @@ impl Group {
             zygote: if plan.preload { Zygote::Down(now) } else { Zygote::Unused },
             zygote_backoff: Backoff::default(),
             preload_fails: false,
-            places: std::iter::repeat_with(|| Place::new(now)).take(plan.workers).collect(),
+            places: std::iter::repeat_with(|| Place::new(now)).take(plan.workers.first()).collect(),
+            demand: Demand::new(plan.workers, plan.threads, now),
+            sleeps: false,
         }
     }
 
@@ -135,8 +143,8 @@ impl Group {
         self.places.iter().filter_map(|place| place.occupant.worker())
     }
 
-    /// When something is due to be started.
-    pub(super) fn wake_at(&self) -> Option<Instant> {
+    /// When something is due: while flupd serves, workers may also leave.
+    pub(super) fn wake_at(&self, serves: bool) -> Option<Instant> {
         if let Stage::Leaving(until) = self.stage {
             return (!self.is_killed()).then_some(until);
         }
@@ -145,7 +153,8 @@ impl Group {
             Zygote::Down(at) => Some(at),
             Zygote::Starting | Zygote::Ending(_) => None,
         };
-        start.into_iter().chain(self.next_birthday()).min()
+        let change = (self.stage == Stage::Active).then(|| self.next_change(serves)).flatten();
+        start.into_iter().chain(self.next_birthday()).chain(change).min()
     }
 
     pub(super) fn worker_ready(
@@ -166,6 +175,10 @@ impl Group {
         let replacement = place.used;
         self.start = Start::Proven;
         self.failure = None;
+        if !replacement {
+            let wanted = self.size();
+            self.demand.were_wanted(wanted, around.now);
+        }
         let ready = Note::WorkerReady { worker, app, python, replacement };
         actions.push(Action::LogOf(id, ready));
         actions.push(Action::Tell(ToGateway::WorkerReady { group: id, worker }));
@@ -228,7 +241,10 @@ impl Group {
             // The gateway is done and lets go: its own end is seen next. If it is
             // not, the app has asked to exit, and requests wait for another.
             Occupant::Ready(..) if stopping && cause.is_success() => (LAST_STEPS, true),
-            Occupant::Ready(..) if matches!(place.stay, Stay::Drained(_)) && cause.is_success() => {
+            Occupant::Ready(..)
+                if matches!(place.stay, Stay::Drained(_) | Stay::Released)
+                    && cause.is_success() =>
+            {
                 (Duration::ZERO, true)
             }
             Occupant::Ready(_, since) => {

@@ -28,6 +28,8 @@ pub(super) enum Stay {
     Leaving,
     /// It gets no more requests since then.
     Drained(Instant),
+    /// The same; nobody follows it, and it has all the time that it needs.
+    Released,
 }
 
 impl Place {

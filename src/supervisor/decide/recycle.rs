@@ -111,8 +111,9 @@ impl Group {
     /// Whose turn it is leaves to its successor; who has been there longest is
     /// first.
     fn recycle(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let turns = (self.plan.workers / 4).max(1);
-        while self.places.iter().filter(|place| place.stay != Stay::Open).count() < turns {
+        let turns = (self.size() / 4).max(1);
+        let leaving = |place: &&Place| matches!(place.stay, Stay::Leaving | Stay::Drained(_));
+        while self.places.iter().filter(leaving).count() < turns {
             let due = self.places.iter().filter(|place| place.stay == Stay::Open);
             let due = due.filter_map(|place| Some((place.due?, place.occupant)));
             let ready = due.filter_map(|(why, occupant)| match occupant {

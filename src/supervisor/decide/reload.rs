@@ -81,7 +81,13 @@ impl State {
         let ReloadPlan { groups, removed, patience } = plan;
         let ids = groups.iter().map(|(id, _)| *id).collect();
         for (id, plan) in groups {
-            self.groups.insert(id, Group::new(id, plan, Stage::Trial, now));
+            let mut group = Group::new(id, plan, Stage::Trial, now);
+            // As many as serve now, as far as there may be.
+            let mut before = self.groups.values().filter(|old| old.id.app == id.app);
+            let before = before.find(|old| old.stage == Stage::Active).map_or(0, Group::size);
+            let more = before.min(plan.workers.max).saturating_sub(group.size());
+            group.make_places(more, now);
+            self.groups.insert(id, group);
         }
         self.reload = Reload::Trying { groups: ids, removed, deadline: now + patience, patience };
     }
@@ -125,6 +131,8 @@ impl State {
             let replaced = removed.contains(&id.app) || groups.iter().any(|new| new.app == id.app);
             if groups.contains(id) {
                 group.stage = Stage::Active;
+                let wanted = group.size();
+                group.demand.were_wanted(wanted, now);
             } else if group.stage == Stage::Active && replaced {
                 if self.gateway == Gateway::Within {
                     actions.extend(group.workers().map(Action::StopWorker));

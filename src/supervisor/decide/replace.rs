@@ -56,9 +56,9 @@ impl Group {
     /// A worker is ready: those that leave can go, as long as enough take requests.
     pub(super) fn relieve(&mut self, around: &Surroundings, actions: &mut Vec<Action>) {
         let serves = |place: &&Place| place.occupant.is_ready();
-        let stay = |place: &&Place| !matches!(place.stay, Stay::Drained(_));
+        let stay = |place: &&Place| !matches!(place.stay, Stay::Drained(_) | Stay::Released);
         let serving = self.places.iter().filter(serves).filter(stay).count();
-        let spare = serving.saturating_sub(self.plan.workers);
+        let spare = serving.saturating_sub(self.size());
         let leaving = self.places.iter_mut().filter_map(|place| match place.occupant {
             Occupant::Ready(worker, _) if place.stay == Stay::Leaving => Some((worker, place)),
             _ => None,

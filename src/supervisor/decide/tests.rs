@@ -1,3 +1,4 @@
+mod crew;
 mod preload;
 mod proof;
 mod recycle;
@@ -66,7 +67,7 @@ impl Scene {
 
 /// Two workers.
 fn two(preload: bool) -> Plan {
-    Plan { workers: 2, preload, ..Plan::default() }
+    Plan { workers: Workers::fixed(2), preload, ..Plan::default() }
 }
 
 fn spawn_worker(worker: u64) -> Action {

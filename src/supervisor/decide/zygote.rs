@@ -39,11 +39,11 @@ impl Group {
         app: String,
         python: String,
         threads: Vec<String>,
-        now: Instant,
+        around: &Surroundings,
         actions: &mut Vec<Action>,
     ) {
         if self.zygote == Zygote::Starting {
-            self.zygote = Zygote::Ready(now);
+            self.zygote = Zygote::Ready(around.now);
             self.preload_fails = false;
             let replacement = self.places.iter().any(|place| place.is_used());
             let ready = Note::ZygoteReady { app, python, replacement };
@@ -51,6 +51,7 @@ impl Group {
             if !threads.is_empty() {
                 actions.push(Action::LogOf(self.id, Note::ThreadsAtImport { threads }));
             }
+            self.tell_sleep(around.gateway, actions);
         }
     }
 

@@ -7,7 +7,12 @@ const MOST: u64 = 100 << 20;
 
 fn scene(workers: usize) -> Scene {
     let now = Instant::now();
-    let plan = Plan { workers, max_age: Some(AGE), max_memory: Some(MOST), ..Plan::default() };
+    let plan = Plan {
+        workers: Workers::fixed(workers),
+        max_age: Some(AGE),
+        max_memory: Some(MOST),
+        ..Plan::default()
+    };
     let mut scene = Scene { state: State::new([(GROUP, plan)], false, GRACE, now), now };
     scene.is(Event::Tick);
     scene.is(Event::GatewayListens);

@@ -8,7 +8,10 @@ const BLOG: GroupId = GroupId::first(AppId(1));
 /// A shop of two workers, and a blog of one with a zygote.
 fn new() -> Scene {
     let now = Instant::now();
-    let plans = [(SHOP, two(false)), (BLOG, Plan { workers: 1, preload: true, ..Plan::default() })];
+    let plans = [
+        (SHOP, two(false)),
+        (BLOG, Plan { workers: Workers::fixed(1), preload: true, ..Plan::default() }),
+    ];
     Scene { state: State::new(plans, false, GRACE, now), now }
 }
 
