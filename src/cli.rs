@@ -11,7 +11,9 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
-use self::control::{ControlArgs, LogLevelArgs, ReloadArgs, ScaleArgs, StatusArgs, TraceArgs};
+use self::control::{
+    ControlArgs, LogLevelArgs, ReloadArgs, ScaleArgs, StatusArgs, TopArgs, TraceArgs,
+};
 use self::logs::LogArgs;
 use crate::config::Role;
 use crate::config::values::{self, Workers};
@@ -78,6 +80,8 @@ pub enum Command {
     Check(Box<ServeArgs>),
     /// Say what a flupd that runs does: workers, queue, and every running request
     Status(StatusArgs),
+    /// Show it live: apps, workers, and every request with its age and CPU time
+    Top(TopArgs),
     /// Say where its running requests are: the Python frames of each
     Trace(TraceArgs),
     /// Have a flupd that runs take new code and configuration, without losing a request

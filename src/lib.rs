@@ -35,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&args, words),
         Command::Check(args) => commands::check::run(*args),
         Command::Status(args) => commands::status::status(&args),
+        Command::Top(args) => commands::top::run(&args),
         Command::Trace(args) => commands::status::trace(&args),
         Command::Reload(args) => {
             commands::order::run(Order::Reload { app: args.app }, &args.control)

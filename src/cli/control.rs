@@ -1,11 +1,12 @@
 //! The options of the commands that speak with a flupd that runs.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::admin::Order;
-use crate::config::values::{Workers, workers};
+use crate::config::values::{self, Workers, workers};
 use crate::observe::log::LogLevel;
 
 /// Which flupd is meant.
@@ -69,6 +70,25 @@ pub struct StatusArgs {
     /// All of it as JSON
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    pub control: ControlArgs,
+}
+
+/// `flupd top`, raw.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Seconds from one look to the next
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, default_value = "1")]
+    pub interval: Duration,
+
+    /// Only this app of the configuration file [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub app: Option<String>,
+
+    /// Print it once and end, as without a terminal
+    #[arg(long)]
+    pub once: bool,
 
     #[command(flatten)]
     pub control: ControlArgs,

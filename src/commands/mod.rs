@@ -7,3 +7,4 @@ pub mod request;
 pub mod run;
 pub mod serve;
 pub mod status;
+pub mod top;

@@ -52,7 +52,11 @@ pub(super) fn give(order: Order, args: &ControlArgs) -> Result<Outcome, ExitCode
     })
 }
 
-fn socket(args: &ControlArgs) -> anyhow::Result<PathBuf> {
+/// Where the flupd listens that is meant.
+///
+/// # Errors
+/// When the configuration file can't be read, or names none.
+pub(super) fn socket(args: &ControlArgs) -> anyhow::Result<PathBuf> {
     if let Some(path) = &args.control {
         return Ok(path.clone());
     }

@@ -11,7 +11,7 @@ use crate::admin::{Order, Outcome};
 use crate::cli::control::{ControlArgs, StatusArgs, TraceArgs};
 use crate::observe::snapshot::Snapshot;
 
-pub use self::table::table;
+pub use self::table::{table, traces};
 
 /// Shows workers, queues and all requests.
 pub fn status(args: &StatusArgs) -> ExitCode {

@@ -32,7 +32,7 @@ pub struct Snapshot {
 }
 
 /// One generation of an app.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppSnapshot {
     /// Its name, where there can be several.
     pub app: Option<String>,

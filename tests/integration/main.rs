@@ -46,5 +46,6 @@ mod solo;
 mod spawned;
 mod status;
 mod timeouts;
+mod top;
 mod upgrade;
 mod workers;

@@ -98,8 +98,9 @@ fn phase(request: &RequestSnapshot) -> String {
     }
 }
 
-/// Where the requests are that have a worker: all, or this one.
-pub(super) fn traces(snapshot: &Snapshot, worker: Option<u64>) -> String {
+/// Where the requests are: all, or those of this worker.
+#[must_use]
+pub fn traces(snapshot: &Snapshot, worker: Option<u64>) -> String {
     let mut text = String::new();
     let wanted = |request: &&RequestSnapshot| match worker {
         Some(_) => request.worker == worker,

@@ -24,6 +24,7 @@ pub mod process;
 pub mod python;
 pub mod script;
 pub mod stop;
+pub mod terminal;
 pub mod wait;
 
 use std::path::{Path, PathBuf};
