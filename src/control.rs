@@ -112,6 +112,8 @@ pub enum ToGateway {
     },
     /// Log from this level on.
     LogLevel(LogLevel),
+    /// Say that you are there: [`FromGateway::Pong`].
+    Ping,
     /// Serve the connections as well that another gateway passes on, over the packet
     /// socket that travels with it.
     Inherit,
@@ -127,6 +129,10 @@ pub enum ToGateway {
 pub enum FromGateway {
     /// It accepts connections.
     Listening,
+    /// It accepts no connections any more.
+    Closed,
+    /// The answer to [`ToGateway::Ping`], by the thread that serves connections.
+    Pong,
     /// What the last [`ToGateway::Reconfigure`] says holds: requests that come from
     /// now on are the new generations'.
     Reconfigured,

@@ -147,6 +147,8 @@ impl Gateway {
                 | FromGateway::WorkerWorn { .. }
                 | FromGateway::WorkerSpent { .. }
                 | FromGateway::Reconfigured
+                | FromGateway::Pong
+                | FromGateway::Closed
                 | FromGateway::WorkerProved { .. }
                 | FromGateway::Load { .. }
                 | FromGateway::Told { .. } => Report::Nothing,

@@ -199,6 +199,10 @@ pub(super) async fn run(
 ) {
     loop {
         admission.room().await;
+        // Who waits in the kernel is the heir's.
+        if shared.stopping.is_set() && shared.stopping.heir.get().is_some() {
+            return;
+        }
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept(&entry) => accepted,

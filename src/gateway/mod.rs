@@ -171,6 +171,7 @@ impl Gateway {
                     self.front.tell(question, frames);
                 }
                 Some((ToGateway::LogLevel(level), _)) => log::set_level(level),
+                Some((ToGateway::Ping, _)) => self.front.report(FromGateway::Pong),
                 Some((ToGateway::Inherit, fds)) => {
                     self.front.inherit(fds.into_iter().next().context("no socket came")?)?;
                 }
@@ -226,6 +227,7 @@ impl Gateway {
     /// Finishes what was begun.
     async fn drain(self) {
         self.front.stop().await;
+        self.front.report(FromGateway::Closed);
         // Workers go on dying while we drain: that must reach the pool.
         let mut commanded = true;
         while !self.front.is_empty() {

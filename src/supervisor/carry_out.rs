@@ -96,6 +96,7 @@ impl Supervisor<'_> {
             }
             Action::LetGo => self.let_go(),
             Action::Retire => self.retire(),
+            Action::UpgradeDone => self.waiting.upgrade_ended(&Outcome::Done),
             Action::UpgradeFailed(why) => self.upgrade_failed(why),
             Action::SayReady => self.say_ready(),
             Action::Refuse(why) => self.refuse(why),

@@ -22,6 +22,7 @@ mod recycle;
 mod reload;
 mod replace;
 mod upgrade;
+mod watch;
 mod zygote;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub(super) use self::recycle::Due;
 pub(super) use self::reload::ReloadPlan;
 use self::reload::{Reload, Stage};
 use self::upgrade::{Proof, Upgrade};
+use self::watch::Watch;
 use super::backoff::Backoff;
 use super::cause::Cause;
 use super::notes::Note;
@@ -80,6 +82,10 @@ pub(super) enum Event {
     GatewayListens,
     /// The gateway does what the last [`Action::Switch`] has told it.
     GatewaySwitched,
+    /// It is there.
+    GatewayAnswers,
+    /// It accepts no connections any more.
+    GatewayClosed,
     /// The gateway has ended.
     GatewayExited { cause: Cause },
     /// SIGHUP, or that was asked for in another way: the code or the
@@ -150,6 +156,8 @@ pub(super) enum Action {
     LetGo,
     /// It has taken over: leave everything in its place, and pass on connections.
     Retire,
+    /// New connections are its own: say so to who has asked for it.
+    UpgradeDone,
     /// It is not wanted any more, for this reason.
     UpgradeFailed(String),
     /// Tell the program that this one replaces that all is ready.
@@ -188,6 +196,7 @@ pub(super) struct State {
     upgrade: Upgrade,
     upgrade_wanted: bool,
     proof: Proof,
+    watch: Option<Watch>,
     last_worker: u64,
 }
 
@@ -222,6 +231,7 @@ impl State {
             upgrade: Upgrade::None,
             upgrade_wanted: false,
             proof: Proof::Unneeded,
+            watch: None,
             last_worker: 0,
         }
     }
@@ -243,7 +253,7 @@ impl State {
         };
         let drained = self.groups.values().flat_map(Group::drained_since).min();
         let drained = drained.map(|since| since + self.grace);
-        let orders = [self.reload_wake_at(), self.upgrade_wake_at()];
+        let orders = [self.reload_wake_at(), self.upgrade_wake_at(), self.watch_wake_at()];
         [deadline, starts, drained].into_iter().chain(orders).flatten().min()
     }
 
@@ -324,6 +334,8 @@ impl State {
             Event::Weighed(sizes) => self.weigh(&sizes, now),
             Event::GatewayListens => self.gateway_listens(now, &mut actions),
             Event::GatewaySwitched => self.gateway_switched(false, &mut actions),
+            Event::GatewayClosed => actions.push(Action::UpgradeDone),
+            Event::GatewayAnswers => self.gateway_answers(),
             Event::GatewayExited { cause } => self.gateway_exited(&cause, now, &mut actions),
             Event::ReloadWanted => self.want_reload(&mut actions),
             Event::Reload(plan) => self.begin_reload(plan, now),
@@ -341,6 +353,7 @@ impl State {
         }
         self.settle_reload(now, &mut actions);
         self.settle_upgrade(now, &mut actions);
+        self.look_at_gateway(now, &mut actions);
         self.see_off(now, &mut actions);
         self.prove(&mut actions);
         self.announce(&mut actions);

@@ -58,6 +58,7 @@ use self::systemd::Systemd;
 pub(crate) use self::upgrade::Lineage;
 use self::upgrade::Upgrade;
 use self::worker::Worker;
+use crate::admin::Outcome;
 use crate::config::{GroupId, ServeConfig};
 use crate::observe::logs::Logs;
 
@@ -114,7 +115,7 @@ impl Supervisor<'_> {
                 }
                 Some(event) = inbox.recv() => event,
                 ordered = self.admin.next() => self.obey(ordered),
-                () = self.systemd.watchdog() => Event::Tick,
+                () = self.systemd.watchdog(self.state.is_well()) => Event::Tick,
                 found = self.reloads.found() => self.found(found),
                 Some(()) = self.children.recv(), if self.preload => {
                     self.bury_orphans();
@@ -146,6 +147,9 @@ impl Supervisor<'_> {
             Event::GatewayExited { .. } => {
                 self.gateway = None;
                 self.waiting.nobody_tells();
+                if self.admin.is_retired() {
+                    self.waiting.upgrade_ended(&Outcome::Done);
+                }
             }
             Event::ZygoteExited { group, .. } => {
                 if let Some(program) = self.programs.get_mut(group) {

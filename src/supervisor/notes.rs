@@ -60,6 +60,8 @@ pub(super) enum Note {
     GatewayFailed { cause: String },
     /// It ended badly while it finished its requests.
     GatewayCut { cause: String },
+    /// It lives, but does nothing.
+    GatewayHangs { silent: Duration },
     /// A new one listens.
     GatewayReplaced,
     /// A signal came.
@@ -205,6 +207,10 @@ impl Note {
             Self::GatewayCut { cause } => {
                 error!(cause, "gateway ended before its requests were finished");
             }
+            Self::GatewayHangs { silent } => error!(
+                silent_s = silent.as_secs_f64(),
+                "gateway hangs: it does not answer the supervisor, and is killed"
+            ),
             Self::GatewayReplaced => info!("replacement gateway listens"),
             Self::Stopping { grace } => {
                 info!(grace_s = grace.as_secs_f64(), "stopping: finishing the running requests");

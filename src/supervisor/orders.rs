@@ -100,7 +100,6 @@ impl Waiting {
     /// Another flupd has taken over, and is to be asked from now on. Whether a
     /// reload is wanted of it for which nobody waits.
     pub(super) fn upgraded(&mut self) -> bool {
-        self.upgrade_ended(&Outcome::Done);
         let mut wanted = false;
         for (_, waits) in self.next.drain(..) {
             match waits {

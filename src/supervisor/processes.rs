@@ -178,6 +178,8 @@ pub(super) fn said(worker: u64, message: &[u8]) -> Event {
 async fn report(events: &Events, message: FromGateway) {
     let event = match message {
         FromGateway::Listening => Event::GatewayListens,
+        FromGateway::Closed => Event::GatewayClosed,
+        FromGateway::Pong => Event::GatewayAnswers,
         FromGateway::Reconfigured => Event::GatewaySwitched,
         FromGateway::WorkerProved { worker, failure, .. } => {
             Event::WorkerProved { worker, failure }

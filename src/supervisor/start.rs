@@ -103,6 +103,8 @@ fn supervise(
         };
         let plans = config.apps().map(|(id, app)| (GroupId::first(id), plan(app)));
         let state = State::new(plans, config.is_solo(), config.graceful_timeout, Instant::now());
+        let systemd = Systemd::new();
+        let state = state.watching(systemd.patience());
         let supervisor = Supervisor {
             state: if elder.is_some() { state.proving() } else { state },
             reloads: Reloads::new(source, &config),
@@ -120,7 +122,7 @@ fn supervise(
             beginning,
             admin,
             waiting: Waiting::default(),
-            systemd: Systemd::new(),
+            systemd,
             upgrade: Upgrade::new(again, elder, control),
         };
         Ok(supervisor.serve(inbox, signals).await)

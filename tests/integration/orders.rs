@@ -7,8 +7,9 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 
+use crate::harness::fcgi::{self, Answer};
 use crate::harness::flupd::{self, Flupd, Serve};
 use crate::harness::{app, source, temp_dir, wait};
 
@@ -53,7 +54,8 @@ fn reload_waits_for_its_outcome() {
     let flupd = ready(deployed());
     let before = flupd.tree();
     done(&flupd, &["reload"]);
-    assert_eq!(flupd.log().matches(" reloaded").count(), 1);
+    // The log is written by another thread.
+    flupd.wait_for_log(" reloaded");
     wait::until("the old worker has gone", || {
         let now = flupd.tree();
         now.len() == before.len() && now != before
@@ -186,6 +188,67 @@ fn systemd_is_told() {
     flupd.signal(Signal::TERM);
     hears("STOPPING=1");
     assert_eq!(flupd.wait().code(), Some(0));
+}
+
+/// A gateway that lives but does nothing is noticed and replaced, and systemd goes on
+/// hearing that all is well.
+#[test]
+fn a_gateway_that_hangs_is_replaced() {
+    let serve = deployed();
+    let path = serve.dir().join("notify.sock");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(wait::DEADLINE)).unwrap();
+    let flupd = serve.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "2000000").on_fastcgi();
+    flupd.wait_for_log("ready");
+    let gateway = flupd.gateway();
+    kill_process(gateway, Signal::STOP).unwrap();
+    let mut buffer = [0; 4096];
+    wait::until("it is noticed", || {
+        let _ = socket.recv(&mut buffer).unwrap();
+        flupd.log().contains("gateway hangs")
+    });
+    flupd.wait_for_log("replacement gateway listens");
+    assert_ne!(flupd.gateway(), gateway);
+    let mut stream = flupd.connect();
+    stream.write_all(&fcgi::request(1, 0, "GET", "/", b"")).unwrap();
+    assert!(Answer::read(&mut stream, 1).unwrap().end.is_some());
+    let length = socket.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], b"WATCHDOG=1\n");
+}
+
+/// None of the signals that mean flupd as a whole harm the gateway.
+#[test]
+fn the_gateway_passes_over_what_is_meant_for_the_supervisor() {
+    let mut flupd = ready(deployed());
+    let gateway = flupd.gateway();
+    let signals =
+        [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP, Signal::USR1, Signal::USR2];
+    for signal in signals {
+        kill_process(gateway, signal).unwrap();
+    }
+    let mut stream = flupd.connect();
+    stream.write_all(&fcgi::request(1, 0, "GET", "/", b"")).unwrap();
+    assert!(Answer::read(&mut stream, 1).unwrap().end.is_some());
+    assert_eq!(flupd.gateway(), gateway);
+    flupd.signal(Signal::QUIT);
+    assert_eq!(flupd.wait().code(), Some(0));
+    assert!(!flupd.log().contains("gateway ended"), "{}", flupd.log());
+}
+
+/// What was begun is finished after SIGQUIT, and cut by a second one.
+#[test]
+fn sigquit_is_graceful_once() {
+    let mut flupd = ready(Serve::app(&app("waiting.py")));
+    let started = flupd.file("started");
+    let held = format!("/hold?started={}&gate=/nonexistent", started.display());
+    let mut stream = flupd.connect();
+    stream.write_all(&fcgi::request(1, 0, "GET", &held, b"")).unwrap();
+    wait::until_exists(&started);
+    flupd.signal(Signal::QUIT);
+    flupd.wait_for_log("stopping: finishing the running requests");
+    assert!(flupd.is_running());
+    flupd.signal(Signal::QUIT);
+    assert_eq!(flupd.wait().code(), Some(1));
 }
 
 /// The unit that users copy means something to systemd.

@@ -41,6 +41,7 @@ impl State {
     pub(super) fn gateway_listens(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if self.gateway == Gateway::Starting {
             self.gateway = Gateway::Listening(now);
+            self.watch_gateway(now);
             if self.phase == Phase::Serving {
                 actions.push(Action::Log(Note::GatewayReplaced));
             }
@@ -58,6 +59,7 @@ impl State {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
+        self.forget_gateway();
         let lived = match self.gateway {
             Gateway::Listening(since) => Some(now.saturating_duration_since(since)),
             _ => None,

@@ -6,6 +6,7 @@ mod reload;
 mod replace;
 mod several;
 mod upgrade;
+mod watch;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;

@@ -92,6 +92,9 @@ impl State {
             actions.push(Action::Log(Note::Upgraded { grace: self.grace }));
             actions.push(Action::Retire);
             self.stop(now, actions);
+            if !self.gateway.is_alive() {
+                actions.push(Action::UpgradeDone);
+            }
         }
     }
 

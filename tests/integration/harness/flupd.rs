@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::installed::Installed;
@@ -268,6 +268,15 @@ impl Flupd {
     /// Waits for its end.
     pub fn wait(&mut self) -> std::process::ExitStatus {
         self.process.wait()
+    }
+
+    /// The gateway's process id.
+    pub fn gateway(&self) -> Pid {
+        let is_gateway = |pid: &i32| {
+            fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"flupd:\0gateway\0")
+        };
+        let found = || self.tree().into_iter().find(is_gateway).and_then(Pid::from_raw);
+        wait::until_some("there is a gateway", found)
     }
 
     /// How many sockets it has open, in all its processes.

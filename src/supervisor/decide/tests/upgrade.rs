@@ -38,6 +38,7 @@ fn the_old_one_stops_when_the_new_one_has_taken_over() {
     let upgraded = Log(Note::Upgraded { grace: GRACE });
     let stops = [upgraded, Action::Retire, CloseListeners, told_stop()];
     assert_eq!(scene.is(Event::SuccessorTook), stops);
+    assert_eq!(scene.is(Event::GatewayClosed), [Action::UpgradeDone]);
     // In a terminal Ctrl-C reaches both.
     assert_eq!(scene.is(Event::Signal), []);
     scene.is(gateway_exited(0));
