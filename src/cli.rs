@@ -15,9 +15,8 @@ use self::control::{
     ControlArgs, LogLevelArgs, ReloadArgs, ScaleArgs, StatusArgs, TopArgs, TraceArgs,
 };
 use self::logs::LogArgs;
-use crate::config::Role;
 use crate::config::values::{self, Workers};
-use crate::config::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS};
+use crate::config::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, Role, Share, THREADS};
 
 /// The version and the build: commit, profile and compiler.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FLUPD_BUILD"), ")");
@@ -242,6 +241,15 @@ pub struct ServeArgs {
     /// Seconds that the answer may take [default: 10]
     #[arg(long, value_name = "S", value_parser = values::some_seconds, requires = "probe", help_heading = "App")]
     pub probe_timeout: Option<Duration>,
+
+    /// At a reload, give the new code this share of the requests first, such as 10%, and take it back
+    /// if it does worse than the old
+    #[arg(long, value_name = "SHARE", value_parser = Share::parse, conflicts_with = "solo", help_heading = "App")]
+    pub canary: Option<Share>,
+
+    /// Seconds for which the two are compared [default: 30]
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, requires = "canary", help_heading = "App")]
+    pub canary_time: Option<Duration>,
 
     /// Where `flupd reload` and the like give their orders: the path of a unix socket, or off
     /// [default: the first unix socket that flupd makes, with .control behind its name]

@@ -3,6 +3,7 @@
 pub mod address;
 mod allow;
 mod app;
+mod canary;
 mod check;
 mod command_line;
 mod control_socket;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use self::address::Address;
 pub use self::allow::{Allow, AllowError};
 pub use self::app::{AppConfig, AppId, AppLimits, GroupId, PerWorker, TimeLimits};
+pub use self::canary::{Canary, Share};
 pub use self::check::{MAX_REQUESTS, QUEUE, REQUESTS_JITTER, THREADS};
 pub use self::control_socket::{ControlSocket, beside};
 pub use self::gateway::{GatewayApp, GatewayConfig, ListenerConfig};

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, ProbeRequest, Workers};
+use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, ProbeRequest, Share, Workers};
+use crate::observe::figures::Figures;
 use crate::observe::log::LogLevel;
 use crate::observe::snapshot::Snapshot;
 
@@ -65,6 +66,14 @@ pub enum ToGateway {
         /// What it is asked.
         probe: ProbeRequest,
     },
+    /// These generations, whose workers are ready, get a share of the requests
+    /// beside those that serve: [`FromGateway::Canary`] tells how both do.
+    CanaryBegins {
+        /// Each with its share.
+        groups: Vec<(GroupId, Share)>,
+    },
+    /// They get none any more, and their workers leave.
+    CanaryEnds,
     /// The worker process has ended.
     WorkerExited {
         /// What it runs.
@@ -142,6 +151,16 @@ pub enum FromGateway {
         question: u64,
         /// What runs.
         snapshot: Box<Snapshot>,
+    },
+    /// How the two generations of an app do since [`ToGateway::CanaryBegins`]; said
+    /// again and again, of one app after the other in their order.
+    Canary {
+        /// The app.
+        app: AppId,
+        /// The generation that serves.
+        old: Figures,
+        /// The new one.
+        new: Figures,
     },
     /// What came of [`ToGateway::ProveWorker`].
     WorkerProved {

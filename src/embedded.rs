@@ -149,6 +149,7 @@ impl Gateway {
                 | FromGateway::Reconfigured
                 | FromGateway::Pong
                 | FromGateway::Closed
+                | FromGateway::Canary { .. }
                 | FromGateway::WorkerProved { .. }
                 | FromGateway::Load { .. }
                 | FromGateway::Told { .. } => Report::Nothing,

@@ -38,7 +38,8 @@ pub fn main() -> ExitCode {
         Command::Top(args) => commands::top::run(&args),
         Command::Trace(args) => commands::status::trace(&args),
         Command::Reload(args) => {
-            commands::order::run(Order::Reload { app: args.app }, &args.control)
+            let canary = args.canary();
+            commands::order::run(Order::Reload { app: args.app, canary }, &args.control)
         }
         Command::Upgrade(args) => commands::order::run(Order::Upgrade, &args),
         Command::Scale(args) => commands::order::scale(&args),

@@ -9,6 +9,7 @@ pub mod client;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Canary;
 use crate::observe::log::LogLevel;
 use crate::observe::snapshot::Snapshot;
 
@@ -40,6 +41,10 @@ pub enum Order {
     Reload {
         /// Its name.
         app: Option<String>,
+        /// How much the new code gets at first, and for how long; none: as the
+        /// configuration says.
+        #[serde(default)]
+        canary: Option<Canary>,
     },
     /// Have the program of flupd, as it is on disk now, take over.
     Upgrade,
@@ -74,6 +79,8 @@ pub enum Order {
 pub enum Outcome {
     /// It is done.
     Done,
+    /// It is done, and this is to be said of it.
+    Said(String),
     /// It is not, for this reason.
     Failed(String),
     /// Another flupd has taken over, which is to be asked.

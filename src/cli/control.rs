@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::admin::Order;
 use crate::config::values::{self, Workers, workers};
+use crate::config::{Canary, Share};
 use crate::observe::log::LogLevel;
 
 /// Which flupd is meant.
@@ -26,6 +27,15 @@ pub struct ControlArgs {
 pub struct ReloadArgs {
     /// Only this app of the configuration file [default: all, and the file itself]
     pub app: Option<String>,
+
+    /// Give the new code this share of the requests first, such as 10%, and take it back if it does
+    /// worse than the old; or off [default: the app's canary, else off]
+    #[arg(long, value_name = "SHARE", value_parser = Share::parse)]
+    pub canary: Option<Share>,
+
+    /// Seconds for which the two are compared [default: 30]
+    #[arg(long, value_name = "S", value_parser = values::some_seconds, requires = "canary")]
+    pub canary_time: Option<Duration>,
 
     #[command(flatten)]
     pub control: ControlArgs,
@@ -61,6 +71,15 @@ impl ScaleArgs {
             max.ok_or_else(|| wrong("write a number such as 4, or a range such as 2..8".into()))?;
         let min = min.and_then(some).filter(|_| number.contains(".."));
         Ok(Order::Scale { app, min, max })
+    }
+}
+
+impl ReloadArgs {
+    /// What is asked for, if anything is.
+    #[must_use]
+    pub fn canary(&self) -> Option<Canary> {
+        let time = self.canary_time.unwrap_or(Canary::TIME);
+        self.canary.map(|share| Canary { share, time })
     }
 }
 

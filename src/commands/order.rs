@@ -1,6 +1,7 @@
 //! `flupd reload`, `upgrade`, `scale`, `stop`, `reopen-logs` and `log-level`: orders for a flupd that
 //! runs.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,6 +21,11 @@ const VARIABLE: &str = "FLUPD_CONTROL";
 pub fn run(order: Order, args: &ControlArgs) -> ExitCode {
     match give(order, args) {
         Ok(Outcome::Done | Outcome::AskAgain | Outcome::Status(_)) => ExitCode::SUCCESS,
+        Ok(Outcome::Said(text)) => {
+            // Who does not read does not want to know.
+            let _ = writeln!(std::io::stdout(), "{text}");
+            ExitCode::SUCCESS
+        }
         Ok(Outcome::Failed(why)) => {
             eprintln!("error: {why}");
             ExitCode::FAILURE

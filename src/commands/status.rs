@@ -35,7 +35,7 @@ fn show(order: Order, control: &ControlArgs, text: impl FnOnce(&Snapshot) -> Str
             let _ = io::stdout().write_all(text(&snapshot).as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Outcome::Done | Outcome::AskAgain) => ExitCode::SUCCESS,
+        Ok(Outcome::Done | Outcome::AskAgain | Outcome::Said(_)) => ExitCode::SUCCESS,
         Ok(Outcome::Failed(why)) => {
             eprintln!("error: {why}");
             ExitCode::FAILURE

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GatewayApp, Privileges, ProbeRequest, Workers};
+use super::{Canary, GatewayApp, Privileges, ProbeRequest, Workers};
 use crate::jitter::jitter;
 
 /// The number of an app, for as long as flupd runs and the app is configured.
@@ -73,6 +73,8 @@ pub struct AppConfig {
     pub limits: AppLimits,
     /// What a new worker must answer before it gets requests.
     pub probe: Option<ProbeRequest>,
+    /// How new code begins at a reload.
+    pub canary: Option<Canary>,
     /// The age at which a worker is replaced.
     pub max_age: Option<Duration>,
     /// The resident memory at which a worker is replaced, in bytes.

@@ -3,6 +3,7 @@
 
 mod allow;
 mod app;
+mod canary;
 mod listen;
 mod privileges;
 mod probe;

@@ -83,6 +83,8 @@ impl From<ServeArgs> for Written {
             probe: given(args.probe, same),
             probe_host: given(args.probe_host, same),
             probe_timeout: given(args.probe_timeout, SomeSeconds),
+            canary: given(args.canary, |share| share.to_string()),
+            canary_time: given(args.canary_time, SomeSeconds),
             queue: given(args.queue, i64::from),
             queue_timeout: given(args.queue_timeout, SomeSeconds),
             slow_request: given(args.slow_request, SomeSeconds),

@@ -180,6 +180,9 @@ pub enum Mistake {
     /// A path to ask for that is none.
     #[error("{0:?}: write a path as a client does, such as /healthz: a slash in front, no spaces")]
     ProbePath(String),
+    /// A share of the requests that is none.
+    #[error("{0:?}: {1}")]
+    Share(String, String),
     /// A Host header that is none.
     #[error("{0:?}: write a name or an address, with a port if the app wants to see one")]
     ProbeHost(String),

@@ -12,7 +12,7 @@ use super::address::Address;
 use super::check::{DEFAULT_GRACE, DEFAULT_MODE};
 use super::logs::ACCESS_FORMAT;
 use super::{
-    AppConfig, AppId, AppLimits, ControlSocket, Identity, Listen, Privileges, ProbeRequest,
+    AppConfig, AppId, AppLimits, Canary, ControlSocket, Identity, Listen, Privileges, ProbeRequest,
     Protocol, ServeConfig, Timeouts, Workers,
 };
 use crate::observe::log::{LogFormat, LogLevel};
@@ -164,6 +164,10 @@ impl File {
             let default = ProbeRequest::default_host(&app.hosts);
             self.value("probe-host", probe.host.clone().into(), default.into());
             self.value("probe-timeout", seconds(probe.timeout), seconds(ProbeRequest::TIMEOUT));
+        }
+        if let Some(canary) = &app.canary {
+            self.given("canary", Some(canary.share.to_string().into()));
+            self.value("canary-time", seconds(canary.time), seconds(Canary::TIME));
         }
         let (limits, default) = (app.limits, AppLimits::default());
         self.value("queue", number(limits.queue), number(default.queue));

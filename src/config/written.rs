@@ -81,6 +81,8 @@ pub(super) struct WrittenApp {
     pub(super) probe: Given<String>,
     pub(super) probe_host: Given<String>,
     pub(super) probe_timeout: Given<SomeSeconds>,
+    pub(super) canary: Given<String>,
+    pub(super) canary_time: Given<SomeSeconds>,
     pub(super) queue: Given<i64>,
     pub(super) queue_timeout: Given<SomeSeconds>,
     pub(super) slow_request: Given<SomeSeconds>,

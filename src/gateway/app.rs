@@ -9,10 +9,12 @@ use std::time::Duration;
 use flupd_channel::gateway::Shelf;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::canary::Canary;
 use super::park;
 use super::pool::Pool;
-use crate::config::{AppId, AppLimits, GatewayApp, GroupId};
+use crate::config::{AppId, AppLimits, GatewayApp, GroupId, Share};
 use crate::control::FromGateway;
+use crate::observe::figures::Figures;
 use crate::observe::metrics::AppMetrics;
 
 /// How often memory for bodies is given back that was not used meanwhile.
@@ -32,6 +34,8 @@ pub(super) struct App {
     shelf: Shelf,
     /// Who takes its requests.
     active: RefCell<Rc<Pool>>,
+    /// A new generation that gets a share of them.
+    canary: RefCell<Option<Canary>>,
     /// All that have workers, and the active one.
     generations: RefCell<BTreeMap<u64, Rc<Pool>>>,
     /// Whether it is not configured any more.
@@ -62,6 +66,7 @@ impl App {
             limits: Cell::new(config.limits),
             shelf,
             active: RefCell::new(Rc::clone(&pool)),
+            canary: RefCell::default(),
             generations: RefCell::new(BTreeMap::from([(config.generation, pool)])),
             retired: Cell::new(false),
             metrics,
@@ -82,6 +87,37 @@ impl App {
     /// Where its large bodies are received.
     pub(super) const fn shelf(&self) -> &Shelf {
         &self.shelf
+    }
+
+    /// Who gets the next request.
+    pub(super) fn choose(&self) -> Rc<Pool> {
+        match &*self.canary.borrow() {
+            Some(canary) if canary.takes() => Rc::clone(&canary.pool),
+            _ => self.pool(),
+        }
+    }
+
+    /// A new generation gets a share of the requests, and both are watched.
+    pub(super) fn begin_canary(&self, generation: u64, share: Share) {
+        let pool = self.generation(generation);
+        pool.count(pool.threads());
+        self.pool().count(0);
+        self.canary.replace(Some(Canary::new(pool, share)));
+    }
+
+    /// How the old and the new generation do, if there are two.
+    pub(super) fn figures(&self) -> Option<(Figures, Figures)> {
+        let canary = self.canary.borrow();
+        Some((self.pool().figures()?, canary.as_ref()?.pool.figures()?))
+    }
+
+    /// The new generation gets no more requests, and leaves.
+    pub(super) fn end_canary(&self) {
+        let active = self.pool();
+        active.count_no_more();
+        if let Some(Canary { pool, .. }) = self.canary.take() {
+            pool.hand_over(&active);
+        }
     }
 
     /// Who takes its requests.
@@ -114,6 +150,8 @@ impl App {
         self.metrics.set_python(config.python.as_deref());
         let next = self.generation(config.generation);
         next.set_limits(config.limits);
+        next.count_no_more();
+        self.canary.take();
         let last = self.active.replace(Rc::clone(&next));
         if !Rc::ptr_eq(&last, &next) {
             last.hand_over(&next);
@@ -139,10 +177,13 @@ impl App {
     /// Forgets the generations for which nobody works. `true` if none is left.
     pub(super) fn tidy(&self) -> bool {
         let active = (!self.retired.get()).then(|| self.pool());
+        let canary = self.canary.borrow();
+        let is_canary =
+            |pool: &Rc<Pool>| canary.as_ref().is_some_and(|canary| Rc::ptr_eq(pool, &canary.pool));
         let mut generations = self.generations.borrow_mut();
         generations.retain(|_, pool| {
             let is_active = active.as_ref().is_some_and(|active| Rc::ptr_eq(pool, active));
-            let kept = is_active || !pool.is_over();
+            let kept = is_active || is_canary(pool) || !pool.is_over();
             if !kept {
                 park::dismiss(pool);
             }

@@ -279,7 +279,7 @@ impl Connection {
             Ok(request) => {
                 let (wake, line) = (Rc::clone(&self.wake), Rc::clone(&self.line));
                 let tally = self.shared.access.is_some().then(Box::default);
-                let pool = route.app.pool();
+                let pool = route.app.choose();
                 let exchange = Exchange::new(request, Rc::clone(&pool), wake, open.id, line, tally);
                 open.listed = None;
                 open.stage = Stage::Answering(Rc::clone(&exchange));

@@ -256,8 +256,14 @@ impl Exchange {
         if !self.settled.replace(true) {
             let since = |then: Instant| park::now().saturating_duration_since(then);
             pool.metrics.ended(ending, since(self.arrived), self.waited());
+            pool.compare(ending, self.arrived, since);
         }
         true
+    }
+
+    /// When it was whole.
+    pub(super) const fn arrived(&self) -> Instant {
+        self.arrived
     }
 
     /// The status of the app's answer; 0 if there is none yet.

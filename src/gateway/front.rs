@@ -26,7 +26,7 @@ use super::snapshot::snapshot;
 use super::status::StatusListener;
 use super::stopping::Stopping;
 use super::stream::Stream;
-use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, ProbeRequest, Protocol};
+use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, ProbeRequest, Protocol, Share};
 use crate::control::FromGateway;
 use crate::observe::metrics::Metrics;
 
@@ -35,6 +35,9 @@ const RESERVED_FDS: usize = 64;
 
 /// The most of a snapshot's JSON: with what stands around it, one message.
 const MAX_SNAPSHOT: usize = MAX_PACKET - 1024;
+
+/// How often the supervisor is told how two generations do.
+const FIGURES: Duration = Duration::from_millis(500);
 
 /// Everything between the listening sockets and the app threads.
 pub(super) struct Front {
@@ -283,6 +286,33 @@ impl Front {
             // Without a supervisor nobody has asked.
             let _ = reports.send(FromGateway::Told { question, snapshot });
         });
+    }
+
+    /// These generations get a share of the requests, and the supervisor is told how
+    /// they do.
+    pub(super) fn begin_canary(&self, groups: &[(GroupId, Share)]) {
+        let mut apps = Vec::new();
+        for (group, share) in groups {
+            if let Some(app) = self.app(group.app) {
+                app.begin_canary(group.generation, *share);
+                apps.push((group.app, app));
+            }
+        }
+        let reports = self.reports.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(FIGURES).await;
+                for (app, figures) in apps.iter().map(|(id, app)| (*id, app.figures())) {
+                    let Some((old, new)) = figures else { return };
+                    let _ = reports.send(FromGateway::Canary { app, old, new });
+                }
+            }
+        });
+    }
+
+    /// They get none any more.
+    pub(super) fn end_canary(&self) {
+        self.apps.borrow().values().for_each(|app| app.end_canary());
     }
 
     /// Has a worker answer this request, and tells the supervisor what came of it.

@@ -12,6 +12,7 @@ mod alarm;
 mod app;
 mod arriving;
 mod asked;
+mod canary;
 pub(crate) mod cgi;
 mod connection;
 mod dialect;
@@ -193,6 +194,8 @@ impl Gateway {
                 Some((ToGateway::WorkerReady { group, worker }, _)) => {
                     self.with_pool(group, |pool| pool.worker_ready(worker));
                 }
+                Some((ToGateway::CanaryBegins { groups }, _)) => self.front.begin_canary(&groups),
+                Some((ToGateway::CanaryEnds, _)) => self.front.end_canary(),
                 Some((ToGateway::ProveWorker { group, worker, probe }, _)) => {
                     self.front.prove(group, worker, probe);
                 }

@@ -4,6 +4,7 @@ pub mod access;
 pub mod collector;
 pub mod dashboard;
 pub mod ends;
+pub mod figures;
 pub mod lines;
 pub mod log;
 pub mod logs;

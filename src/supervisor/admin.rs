@@ -189,7 +189,7 @@ mod tests {
     fn orders_are_understood_and_others_refused() {
         assert_eq!(understand(br#"{"version":1,"order":"stop"}"#), Ok(Order::Stop));
         let reload = understand(br#"{"version":1,"order":{"reload":{"app":"shop"}}}"#);
-        assert_eq!(reload, Ok(Order::Reload { app: Some("shop".to_owned()) }));
+        assert_eq!(reload, Ok(Order::Reload { app: Some("shop".to_owned()), canary: None }));
         for (wrong, why) in [
             (&b"stop"[..], "this is no order"),
             (br#"{"version":2,"order":"stop"}"#, "another version"),

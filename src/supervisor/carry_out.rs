@@ -74,14 +74,17 @@ impl Supervisor<'_> {
             }
             Action::PrepareReload => {
                 let scope = self.waiting.reload_begins();
-                self.reloads.begin(&self.config, scope);
+                let canary = self.waiting.canary.take();
+                self.reloads.begin(&self.config, scope, canary);
             }
             Action::Switch => {
                 return self.switch().err().map(|error| Event::GatewayExited {
                     cause: Cause::Lost(format!("it can't be given the new sockets: {error}")),
                 });
             }
-            Action::ReloadDone => self.waiting.reload_ended(&Outcome::Done),
+            Action::ReloadDone(told) => {
+                self.waiting.reload_ended(&told.map_or(Outcome::Done, Outcome::Said));
+            }
             Action::ReloadFailed(why) => {
                 self.reloads.forget();
                 self.waiting.reload_ended(&Outcome::Failed(why));

@@ -12,6 +12,7 @@
 //! Here stands what is there once: the phase and the [`gateway`]. What each app
 //! has, its workers and its zygote, is a [`group`].
 
+mod canary;
 mod crew;
 mod demand;
 mod gateway;
@@ -22,12 +23,14 @@ mod recycle;
 mod reload;
 mod replace;
 mod upgrade;
+mod verdict;
 mod watch;
 mod zygote;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+pub(super) use self::canary::Compared;
 use self::gateway::Gateway;
 pub(super) use self::group::Plan;
 use self::group::{Group, Surroundings};
@@ -39,8 +42,9 @@ use self::watch::Watch;
 use super::backoff::Backoff;
 use super::cause::Cause;
 use super::notes::Note;
-use crate::config::{GroupId, Workers};
+use crate::config::{AppId, GroupId, Workers};
 use crate::control::{Load, ToGateway};
+use crate::observe::figures::Figures;
 use crate::observe::snapshot::Snapshot;
 
 /// What happened.
@@ -86,6 +90,8 @@ pub(super) enum Event {
     GatewayAnswers,
     /// It accepts no connections any more.
     GatewayClosed,
+    /// How the old and the new generation of an app do, while both serve.
+    Canary(Box<(AppId, Figures, Figures)>),
     /// The gateway has ended.
     GatewayExited { cause: Cause },
     /// SIGHUP, or that was asked for in another way: the code or the
@@ -142,8 +148,9 @@ pub(super) enum Action {
     PrepareReload,
     /// What was made ready for the reload holds from now on: tell the gateway.
     Switch,
-    /// The new generations answer from now on: say so to who has asked for it.
-    ReloadDone,
+    /// The new generations answer from now on: say so to who has asked for it, and
+    /// what else there is to say.
+    ReloadDone(Option<String>),
     /// What was made ready for the reload is not wanted, for this reason.
     ReloadFailed(String),
     /// What runs, to be passed on to who has asked this question.
@@ -300,12 +307,15 @@ impl State {
                     group.worker_failed(worker, error, around, actions);
                 });
             }
+            Event::Canary(figures) => self.canary_figures(*figures, now, &mut actions),
             Event::WorkerExited { worker, cause } => {
+                self.count_crash(worker, Some(&cause));
                 self.worker(worker, now, &mut actions, |group, around, actions| {
                     group.worker_exited(worker, &cause, around, actions);
                 });
             }
             Event::WorkerBroken { worker, reason } => {
+                self.count_crash(worker, None);
                 self.worker(worker, now, &mut actions, |group, _, actions| {
                     group.worker_broken(worker, reason, now, actions);
                 });
@@ -354,6 +364,7 @@ impl State {
         self.settle_reload(now, &mut actions);
         self.settle_upgrade(now, &mut actions);
         self.look_at_gateway(now, &mut actions);
+        self.settle_canary(now, &mut actions);
         self.see_off(now, &mut actions);
         self.prove(&mut actions);
         self.announce(&mut actions);

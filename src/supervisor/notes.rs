@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 use super::decide::Due;
-use crate::config::Workers;
+use crate::config::{Share, Workers};
 
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,12 @@ pub(super) enum Note {
     Reloading,
     /// New generations have taken over.
     Reloaded,
+    /// A new generation gets this share of the requests for so long.
+    CanaryBegun { share: Share, time: Duration },
+    /// It does worse than the old one, and gets no more.
+    CanaryFailed { what: String, figures: String },
+    /// It does no worse.
+    CanaryPassed { figures: String },
     /// What ran goes on.
     ReloadFailed { error: String },
     /// A generation that leaves has no more time.
@@ -225,6 +231,18 @@ impl Note {
             Self::Stopped => info!("stopped"),
             Self::Reloading => info!("reloading: starting the new generation"),
             Self::Reloaded => info!("reloaded"),
+            Self::CanaryBegun { share, time } => {
+                let seconds = time.as_secs_f64();
+                info!(app = name, %share, seconds, "the new generation gets its first requests");
+            }
+            Self::CanaryFailed { what, figures } => {
+                let figures = indented(figures);
+                error!(app = name, what, %figures, "the new generation does worse and is taken back");
+            }
+            Self::CanaryPassed { figures } => {
+                let figures = indented(figures);
+                info!(app = name, %figures, "the new generation does no worse");
+            }
             Self::ReloadFailed { error } => {
                 let error = indented(error);
                 error!(%error, "the reload has failed; what ran goes on");

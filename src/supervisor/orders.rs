@@ -9,7 +9,7 @@ use super::admin::Ordered;
 use super::decide::Event;
 use super::limits::OpenFiles;
 use crate::admin::{Order, Outcome};
-use crate::config::{AppId, GroupId};
+use crate::config::{AppId, Canary, GroupId};
 use crate::control::ToGateway;
 use crate::observe::log;
 use crate::observe::snapshot::Snapshot;
@@ -19,6 +19,8 @@ use crate::observe::snapshot::Snapshot;
 pub(super) struct Waiting {
     /// For the reload that comes next, and of which app it shall be.
     next: Vec<(Scope, Option<oneshot::Sender<Outcome>>)>,
+    /// How it shall begin, if that was said; by who has asked last.
+    pub(super) canary: Option<Canary>,
     /// For the one that goes on.
     reload: Vec<oneshot::Sender<Outcome>>,
     /// For what runs, by the number of the question.
@@ -131,8 +133,12 @@ impl Supervisor<'_> {
                 self.waiting.upgrade.push(waits);
                 return Event::UpgradeWanted;
             }
-            Order::Reload { app } => match self.scope(app) {
+            Order::Reload { canary: Some(_), .. } if self.config.is_solo() => {
+                Outcome::Failed("in solo mode there is no canary".to_owned())
+            }
+            Order::Reload { app, canary } => match self.scope(app) {
                 Ok(scope) => {
+                    self.waiting.canary = canary.or(self.waiting.canary);
                     self.waiting.next.push((scope, Some(waits)));
                     return Event::ReloadWanted;
                 }

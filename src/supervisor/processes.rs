@@ -181,6 +181,7 @@ async fn report(events: &Events, message: FromGateway) {
         FromGateway::Closed => Event::GatewayClosed,
         FromGateway::Pong => Event::GatewayAnswers,
         FromGateway::Reconfigured => Event::GatewaySwitched,
+        FromGateway::Canary { app, old, new } => Event::Canary(Box::new((app, old, new))),
         FromGateway::WorkerProved { worker, failure, .. } => {
             Event::WorkerProved { worker, failure }
         }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 
-use super::decide::ReloadPlan;
+use super::decide::{Compared, ReloadPlan};
 use super::listeners::Listeners;
 use super::orders::Scope;
 use super::program::Program;
 use super::start::{plan, programs};
-use crate::config::{AppId, GatewayApp, GroupId, ServeConfig};
+use crate::config::{AppId, Canary, GatewayApp, GroupId, ServeConfig, Share};
 
 /// How long the workers of a new generation may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,6 +34,8 @@ pub(super) struct Reloads {
     results: (mpsc::Sender<anyhow::Result<Found>>, mpsc::Receiver<anyhow::Result<Found>>),
     /// Whether a result is awaited.
     looking: bool,
+    /// How the one that goes on shall begin, if that was said with the order.
+    canary: Option<Canary>,
     prepared: Option<Prepared>,
 }
 
@@ -51,7 +53,15 @@ impl Reloads {
     pub(super) fn new(source: Source, config: &ServeConfig) -> Self {
         let active = config.apps().map(|(id, _)| (id, GroupId::first(id).generation)).collect();
         let results = mpsc::channel(1);
-        Self { source, generation: 1, active, results, looking: false, prepared: None }
+        Self {
+            source,
+            generation: 1,
+            active,
+            results,
+            looking: false,
+            canary: None,
+            prepared: None,
+        }
     }
 
     /// Which generation of this app takes its requests.
@@ -60,7 +70,8 @@ impl Reloads {
     }
 
     /// Begins to read and to look; the result comes from [`Reloads::found`].
-    pub(super) fn begin(&mut self, before: &ServeConfig, scope: Scope) {
+    pub(super) fn begin(&mut self, before: &ServeConfig, scope: Scope, canary: Option<Canary>) {
+        self.canary = canary;
         self.generation += 1;
         self.looking = true;
         let (source, results) = (Arc::clone(&self.source), self.results.0.clone());
@@ -69,6 +80,11 @@ impl Reloads {
             // It has room for the one that is awaited.
             let _ = results.send(find(&source, generation, &before, &scope).await).await;
         });
+    }
+
+    /// How it shall begin, if that was said with the order.
+    pub(super) const fn canary(&self) -> Option<Canary> {
+        self.canary
     }
 
     /// Whether interpreters are being looked for.
@@ -112,12 +128,19 @@ pub(super) fn reload_plan(
     config: &ServeConfig,
     programs: &BTreeMap<GroupId, Program>,
     before: &ServeConfig,
+    ordered: Option<Canary>,
 ) -> ReloadPlan {
     let groups = programs.iter().map(|(id, program)| (*id, plan(&program.app))).collect();
     let removed = before.apps().map(|(id, _)| id).filter(|id| config.app(*id).is_none()).collect();
     let probes = programs.values().filter_map(|program| program.app.probe.as_ref());
     let patience = PATIENCE + probes.map(|probe| probe.timeout).max().unwrap_or_default();
-    ReloadPlan { groups, removed, patience }
+    // Only what was there before can be compared.
+    let known = programs.iter().filter(|(id, _)| before.app(id.app).is_some());
+    let compared = known.filter_map(|(id, Program { app, .. })| {
+        let canary = ordered.or(app.canary).filter(|canary| canary.share != Share(0))?;
+        Some((*id, Compared { name: app.name.clone(), canary }))
+    });
+    ReloadPlan { groups, removed, canaries: compared.collect(), patience }
 }
 
 /// The apps that were not there `before`.

@@ -35,7 +35,7 @@ impl Supervisor<'_> {
         for (app, config) in reload::added(&config, &self.config) {
             self.tell(ToGateway::AppAdded { app, config: Box::new(config) }, Vec::new());
         }
-        let plan = reload::reload_plan(&config, &programs, &self.config);
+        let plan = reload::reload_plan(&config, &programs, &self.config, self.reloads.canary());
         let apps = programs.keys().map(|group| group.app).collect();
         self.programs.extend(programs);
         self.reloads.prepare(config, listeners, apps);

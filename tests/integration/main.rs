@@ -13,6 +13,7 @@ mod harness;
 mod access_log;
 mod admission;
 mod app_loading;
+mod canary;
 mod cancelled;
 mod check_command;
 mod configuration;

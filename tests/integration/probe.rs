@@ -47,12 +47,9 @@ fn asked(flupd: &Flupd) -> Vec<String> {
 
 /// However the new code fails, the old one goes on, and the administrator is told why.
 fn bad_answers(workers: usize, options: &[&str]) {
-    let serve = deployed().args(["--probe-timeout", "2", "--log-level", "debug"]).args(options);
+    let serve = deployed().args(["--probe-timeout", "2"]).args(options);
     let flupd = ready(serve.args(["--workers".to_owned(), workers.to_string()]));
-    // One that still imports would find the new code.
-    wait::until("all workers are ready", || {
-        flupd.log().matches(" worker is ready").count() == workers
-    });
+    flupd.wait_for_workers(workers);
     for (mode, why) in [
         ("bad", &["the probe GET /healthz?deep=1 was answered 503 Cold", "the cache is cold"][..]),
         ("raises", &["RuntimeError: no such table: carts", "in healthz"]),

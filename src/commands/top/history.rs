@@ -148,12 +148,8 @@ mod tests {
             memory: None,
             cpu_ms: Some(requests),
         };
-        let app = AppSnapshot {
-            generation: 1,
-            workers: vec![worker],
-            totals,
-            ..AppSnapshot::default()
-        };
+        let app =
+            AppSnapshot { generation: 1, workers: vec![worker], totals, ..AppSnapshot::default() };
         Snapshot { apps: vec![app], ..Snapshot::default() }
     }
 

@@ -65,7 +65,9 @@ pub(super) fn look(path: &Path, frames: bool) -> Result<Snapshot, String> {
     match ask(path, Order::Status { frames }) {
         Ok(Outcome::Status(snapshot)) => Ok(*snapshot),
         Ok(Outcome::Failed(why)) => Err(why),
-        Ok(Outcome::Done | Outcome::AskAgain) => Err("flupd has said nothing".to_owned()),
+        Ok(Outcome::Done | Outcome::Said(_) | Outcome::AskAgain) => {
+            Err("flupd has said nothing".to_owned())
+        }
         Err(error) => Err(error.to_string()),
     }
 }

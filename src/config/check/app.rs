@@ -91,6 +91,7 @@ impl Check<'_> {
             prefixes,
             script_name,
             probe,
+            canary: self.canary(app)?,
             limits: self.limits(app)?,
             max_age: value(&app.max_age).map(|age| age.0),
             max_memory: self.max_memory(app)?,

@@ -8,7 +8,9 @@ use super::super::check::{Check, Power};
 use super::*;
 use crate::config::resolved::DEFAULT;
 use crate::config::written::{WrittenApp, WrittenListen};
-use crate::config::{Allow, AppId, PerWorker, ProbeRequest, Protocol, Role, Workers};
+use crate::config::{
+    Allow, AppId, Canary, PerWorker, ProbeRequest, Protocol, Role, Share, Workers,
+};
 use crate::observe::log::{LogFormat, LogLevel};
 use crate::observe::logs::AccessConfig;
 use crate::observe::sink::Target;
@@ -89,6 +91,8 @@ const EVERYTHING: &str = r#"
             probe = "/healthz?deep=1"
             probe-host = "shop.example.org:443"
             probe-timeout = 2.5
+            canary = "2.5%"
+            canary-time = 60
             queue = 10
             queue-timeout = 2.5
             slow-request = 3
@@ -163,6 +167,8 @@ fn every_key_is_read() {
         timeout: Duration::from_millis(2500),
     };
     assert_eq!((shop.probe.as_ref(), blog.probe.as_ref()), (Some(&probe), None));
+    let canary = Canary { share: Share(25), time: Duration::from_secs(60) };
+    assert_eq!((shop.canary, blog.canary), (Some(canary), None));
     let limits = shop.limits;
     assert_eq!((limits.queue, limits.body, limits.params), (10, 2 << 20, 2 << 20));
     let (time, seconds) = (limits.time, |s| Some(Duration::from_secs_f64(s)));
@@ -255,6 +261,9 @@ fn every_mistake_says_where_it_stands() {
         (shop("probe-host = \"x\""), "flupd.toml:3:14: probe-host does nothing without probe; add that, or remove this"),
         (shop("probe-timeout = 1"), "flupd.toml:3:17: probe-timeout does nothing without probe; add that, or remove this"),
         (shop("probe = \"/\"\nprobe-host = \"a b\""), "flupd.toml:4:14: probe-host \"a b\": write a name or an address, with a port if the app wants to see one"),
+        (shop("canary = \"10\""), "flupd.toml:3:10: canary \"10\": write a share of the requests from 0.1% to 50%: 10%; or off"),
+        (shop("canary-time = 1"), "flupd.toml:3:15: canary-time does nothing without canary; add that, or remove this"),
+        (shop("solo = true\ncanary = \"10%\""), "flupd.toml:4:10: canary can't be used with solo; solo workers accept for themselves, and nobody shares out the requests"),
         (shop("request-grace = 1"), "flupd.toml:3:17: request-grace does nothing without request-timeout; add that, or remove this"),
         (shop("solo = true\nmax-requests = 9"), "flupd.toml:3:8: solo can't be used with max-requests; requests are counted in the gateway; max-age and max-memory work"),
         (shop("max-requests = 0"), "flupd.toml:3:16: max-requests 0: write a number from 1 to 1000000000"),

@@ -4,6 +4,7 @@
 //! their ends, and the requests that are lost with them. [`staging`] decides who
 //! gets a request, [`turns`] what is done between two sleeps of the gateway.
 
+mod compare;
 mod demand;
 mod limits;
 mod proof;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 use self::demand::Meter;
+use super::canary::Count;
 use super::exchange::{Exchange, Place};
 use super::recorder::Recorder;
 use super::refusal::Refusal;
@@ -73,6 +75,8 @@ pub(in crate::gateway) struct Pool {
     pub(in crate::gateway) metrics: Arc<AppMetrics>,
     /// Where it tells how it stands.
     standing: Arc<Generation>,
+    /// How it does, while it is compared with another generation.
+    counted: RefCell<Option<Count>>,
     stand: Cell<Stand>,
     meter: Meter,
 }
@@ -144,6 +148,7 @@ impl Pool {
             deserted: Cell::new(false),
             standing: metrics.generation(id.generation),
             metrics,
+            counted: RefCell::default(),
             stand: Cell::default(),
             meter: Meter::default(),
         })
@@ -502,12 +507,12 @@ impl Pool {
         self.look(seat);
         self.changed();
         if let Some(per_worker) = self.limits.get().per_worker {
-            self.count(seat.worker, per_worker);
+            self.served(seat.worker, per_worker);
         }
     }
 
     /// A request of this worker has ended: has it replaced after so many.
-    fn count(&self, worker: u64, per_worker: PerWorker) {
+    fn served(&self, worker: u64, per_worker: PerWorker) {
         let mut workers = self.workers.borrow_mut();
         let Some(entry) = workers.get_mut(&worker) else { return };
         entry.served = entry.served.saturating_add(1);

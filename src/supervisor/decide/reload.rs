@@ -13,12 +13,15 @@
 //! them is ready, they take the requests together; what served before finishes
 //! what it has begun. If one fails, all of them go, and nothing has changed.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::canary::{Compared, Comparison};
 use super::gateway::Gateway;
 use super::group::{Group, Plan};
 use super::{Action, Phase, State};
 use crate::config::{AppId, GroupId};
+use crate::control::ToGateway;
 use crate::supervisor::notes::Note;
 
 /// What a generation is doing.
@@ -42,13 +45,19 @@ pub(super) enum Reload {
         groups: Vec<GroupId>,
         /// The apps that are there no more.
         removed: Vec<AppId>,
+        /// The new generations that are compared with the old ones first.
+        canaries: BTreeMap<GroupId, Compared>,
         deadline: Instant,
         patience: Duration,
     },
+    /// They get a part of the requests: see [`super::canary`].
+    Comparing(Comparison),
     /// The gateway was told to give the requests to the new generations. If it has
     /// ended meanwhile, the next one does so from its start.
     Switching {
         anew: bool,
+        /// What is to be said when that is done.
+        told: Option<String>,
     },
 }
 
@@ -59,6 +68,8 @@ pub(in crate::supervisor) struct ReloadPlan {
     pub(in crate::supervisor) groups: Vec<(GroupId, Plan)>,
     /// The apps that are there no more.
     pub(in crate::supervisor) removed: Vec<AppId>,
+    /// The new generations that are compared with the old ones first.
+    pub(in crate::supervisor) canaries: BTreeMap<GroupId, Compared>,
     /// How long the new generations may take to be ready.
     pub(in crate::supervisor) patience: Duration,
 }
@@ -78,7 +89,7 @@ impl State {
         if !matches!(self.reload, Reload::Preparing) {
             return;
         }
-        let ReloadPlan { groups, removed, patience } = plan;
+        let ReloadPlan { groups, removed, canaries, patience } = plan;
         let ids = groups.iter().map(|(id, _)| *id).collect();
         for (id, plan) in groups {
             let mut group = Group::new(id, plan, Stage::Trial, now);
@@ -89,7 +100,8 @@ impl State {
             group.make_places(more, now);
             self.groups.insert(id, group);
         }
-        self.reload = Reload::Trying { groups: ids, removed, deadline: now + patience, patience };
+        let deadline = now + patience;
+        self.reload = Reload::Trying { groups: ids, removed, canaries, deadline, patience };
     }
 
     /// Begins a reload that is wanted.
@@ -110,7 +122,10 @@ impl State {
         let mut groups = groups.iter().filter_map(|id| self.groups.get(id));
         let failure = groups.clone().find_map(Group::failure).map(str::to_owned);
         if failure.is_none() && groups.all(Group::is_complete) {
-            return self.switch(now, actions);
+            if !self.begin_canary(now, actions) {
+                self.switch(None, now, actions);
+            }
+            return;
         }
         let late = || {
             let seconds = patience.as_secs_f64();
@@ -122,9 +137,12 @@ impl State {
     }
 
     /// The new generations take the requests.
-    fn switch(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let reload = std::mem::replace(&mut self.reload, Reload::None);
-        let Reload::Trying { groups, removed, .. } = reload else { return };
+    pub(super) fn switch(&mut self, told: Option<String>, now: Instant, actions: &mut Vec<Action>) {
+        let (groups, removed) = match std::mem::replace(&mut self.reload, Reload::None) {
+            Reload::Trying { groups, removed, .. }
+            | Reload::Comparing(Comparison { groups, removed, .. }) => (groups, removed),
+            _ => return,
+        };
         actions.push(Action::Switch);
         let until = now + self.grace;
         for (id, group) in &mut self.groups {
@@ -140,7 +158,7 @@ impl State {
                 group.leave(until, actions);
             }
         }
-        self.reload = Reload::Switching { anew: false };
+        self.reload = Reload::Switching { anew: false, told };
         if self.gateway == Gateway::Within {
             self.gateway_switched(false, actions);
         }
@@ -148,20 +166,23 @@ impl State {
 
     /// The gateway does what it was told, or was started `anew` with that.
     pub(super) fn gateway_switched(&mut self, by_start: bool, actions: &mut Vec<Action>) {
-        if matches!(self.reload, Reload::Switching { anew } if anew == by_start) {
+        if let Reload::Switching { anew, told } = &mut self.reload
+            && *anew == by_start
+        {
+            let told = told.take();
             self.reload = Reload::None;
-            Self::reloaded(actions);
+            Self::reloaded(told, actions);
         }
     }
 
-    fn reloaded(actions: &mut Vec<Action>) {
+    fn reloaded(told: Option<String>, actions: &mut Vec<Action>) {
         actions.push(Action::Log(Note::Reloaded));
-        actions.push(Action::ReloadDone);
+        actions.push(Action::ReloadDone(told));
     }
 
     /// The gateway has ended. What it was told already holds for the next one, too.
     pub(super) fn gateway_lost_in_reload(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if let Reload::Switching { anew } = &mut self.reload {
+        if let Reload::Switching { anew, .. } = &mut self.reload {
             *anew = true;
         } else {
             self.abandon_reload("the gateway ended unexpectedly", now, actions);
@@ -173,7 +194,17 @@ impl State {
         match std::mem::replace(&mut self.reload, Reload::None) {
             Reload::None => return,
             // It is too late to take that back.
-            Reload::Switching { .. } => return Self::reloaded(actions),
+            Reload::Switching { told, .. } => return Self::reloaded(told, actions),
+            Reload::Comparing(Comparison { groups, .. }) => {
+                actions.push(Action::Tell(ToGateway::CanaryEnds));
+                // They have requests, and finish them.
+                let until = now + self.grace;
+                for id in &groups {
+                    if let Some(group) = self.groups.get_mut(id) {
+                        group.leave(until, actions);
+                    }
+                }
+            }
             Reload::Preparing => {}
             Reload::Trying { groups, .. } => {
                 for id in &groups {
@@ -213,9 +244,10 @@ impl State {
     }
 
     /// When a reload has no more time.
-    pub(super) const fn reload_wake_at(&self) -> Option<Instant> {
+    pub(super) fn reload_wake_at(&self) -> Option<Instant> {
         match self.reload {
             Reload::Trying { deadline, .. } => Some(deadline),
+            Reload::Comparing(_) => self.canary_wake_at(),
             Reload::None | Reload::Preparing | Reload::Switching { .. } => None,
         }
     }

@@ -1,3 +1,4 @@
+mod canary;
 mod crew;
 mod preload;
 mod proof;

@@ -227,6 +227,16 @@ impl Flupd {
         command().args(words).arg("--control").arg(socket).output().unwrap()
     }
 
+    /// Waits until so many workers are ready. One that still imports would find the
+    /// code that a test deploys meanwhile.
+    pub fn wait_for_workers(&self, count: usize) {
+        wait::until("all workers are ready", || {
+            let told = self.order(&["status", "--json"]).stdout;
+            String::from_utf8_lossy(&told).replace(' ', "").matches("\"state\":\"ready\"").count()
+                == count
+        });
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         self.process.log()

@@ -213,7 +213,12 @@ fn a_new_generation_begins_with_as_many_as_serve() {
         let workers = Workers { min: 1, max, spare: 0, idle: IDLE };
         let plan = Plan { workers, threads: 1, ..Plan::default() };
         let patience = Duration::from_secs(60);
-        let plan = ReloadPlan { groups: vec![(new, plan)], removed: Vec::new(), patience };
+        let plan = ReloadPlan {
+            groups: vec![(new, plan)],
+            removed: Vec::new(),
+            canaries: BTreeMap::new(),
+            patience,
+        };
         assert_eq!(scene.does(Event::Reload(plan)).len(), started, "{max}");
         scene.is(Event::ReloadImpossible("no".into()));
         for worker in 0..100 {

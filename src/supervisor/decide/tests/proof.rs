@@ -32,7 +32,12 @@ fn trying() -> Scene {
         scene.is(event);
     }
     let patience = Duration::from_secs(60);
-    let plan = ReloadPlan { groups: vec![(NEW, asked())], removed: Vec::new(), patience };
+    let plan = ReloadPlan {
+        groups: vec![(NEW, asked())],
+        removed: Vec::new(),
+        canaries: BTreeMap::new(),
+        patience,
+    };
     assert_eq!(scene.does(Event::Reload(plan)).len(), 2);
     scene
 }

@@ -7,7 +7,12 @@ const NEW: GroupId = GroupId { app: APP, generation: 2 };
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn reload_to(groups: Vec<(GroupId, Plan)>) -> Event {
-    Event::Reload(ReloadPlan { groups, removed: Vec::new(), patience: PATIENCE })
+    Event::Reload(ReloadPlan {
+        groups,
+        removed: Vec::new(),
+        canaries: BTreeMap::new(),
+        patience: PATIENCE,
+    })
 }
 
 fn spawn(group: GroupId, worker: u64) -> Action {
@@ -32,7 +37,7 @@ fn the_new_generation_takes_over_when_all_its_workers_are_ready() {
     let mut scene = trying();
     assert_eq!(scene.does(ready(3)), [tells_ready(NEW, 3)]);
     assert_eq!(scene.does(ready(4)), [tells_ready(NEW, 4), Action::Switch]);
-    assert_eq!(scene.is(Event::GatewaySwitched), [Log(Note::Reloaded), Action::ReloadDone]);
+    assert_eq!(scene.is(Event::GatewaySwitched), [Log(Note::Reloaded), Action::ReloadDone(None)]);
     assert_eq!(scene.is(Event::GatewaySwitched), []);
     let left = Action::Tell(ToGateway::WorkerExited {
         group: GROUP,
@@ -93,7 +98,10 @@ fn what_is_wanted_during_a_reload_is_done_after_it() {
     scene.is(ready(3));
     let actions = scene.does(ready(4));
     assert_eq!(actions.last(), Some(&Action::Switch));
-    assert_eq!(scene.does(Event::GatewaySwitched), [Action::ReloadDone, Action::PrepareReload]);
+    assert_eq!(
+        scene.does(Event::GatewaySwitched),
+        [Action::ReloadDone(None), Action::PrepareReload]
+    );
     assert_eq!(scene.does(Event::ReloadImpossible("no python".into())).len(), 1);
     assert_eq!(scene.does(Event::Tick), []);
 }
@@ -136,9 +144,9 @@ fn a_gateway_that_ends_while_it_switches_does_not_end_the_reload() {
     scene.is(ready(3));
     scene.is(ready(4));
     let actions = scene.does(gateway_exited(11));
-    let ended = |a: &Action| matches!(a, Action::ReloadFailed(_) | Action::ReloadDone);
+    let ended = |a: &Action| matches!(a, Action::ReloadFailed(_) | Action::ReloadDone(_));
     assert!(actions.contains(&SpawnGateway) && !actions.iter().any(ended), "{actions:?}");
-    assert!(scene.does(Event::GatewayListens).contains(&Action::ReloadDone));
+    assert!(scene.does(Event::GatewayListens).contains(&Action::ReloadDone(None)));
     assert_eq!(scene.does(Event::GatewaySwitched), []);
 }
 
@@ -147,7 +155,7 @@ fn a_stop_while_the_gateway_switches_comes_after_it() {
     let mut scene = trying();
     scene.is(ready(3));
     scene.is(ready(4));
-    assert_eq!(scene.does(Event::Signal), [Action::ReloadDone, CloseListeners, told_stop()]);
+    assert_eq!(scene.does(Event::Signal), [Action::ReloadDone(None), CloseListeners, told_stop()]);
 }
 
 #[test]
@@ -160,8 +168,12 @@ fn with_several_apps_all_take_over_together_and_removed_ones_leave() {
         scene.is(event);
     }
     scene.is(Event::ReloadWanted);
-    let plan =
-        ReloadPlan { groups: vec![(NEW, two(false))], removed: vec![other], patience: PATIENCE };
+    let plan = ReloadPlan {
+        groups: vec![(NEW, two(false))],
+        removed: vec![other],
+        canaries: BTreeMap::new(),
+        patience: PATIENCE,
+    };
     assert_eq!(scene.does(Event::Reload(plan)), [spawn(NEW, 5), spawn(NEW, 6)]);
     scene.is(ready(5));
     assert!(scene.does(ready(6)).contains(&Action::Switch));
@@ -184,5 +196,5 @@ fn solo_workers_are_told_to_stop() {
     scene.is(ready(3));
     let actions = scene.does(ready(4));
     assert!(actions.contains(&Action::StopWorker(1)) && actions.contains(&Action::StopWorker(2)));
-    assert!(actions.contains(&Action::ReloadDone), "nobody has to be told");
+    assert!(actions.contains(&Action::ReloadDone(None)), "nobody has to be told");
 }
