@@ -39,6 +39,7 @@ mod raw_fastcgi;
 mod raw_scgi;
 mod recycling;
 mod reload;
+mod reload_load;
 mod request_command;
 mod roles;
 mod servers;

@@ -128,19 +128,9 @@ fn under_load(front: Front, reloads: usize, options: &[&str]) -> usize {
 }
 
 #[test]
-fn no_request_fails_through_kept_connections() {
-    let answers = under_load(Front::NginxKeepConn, 10, &["--workers", "2"]);
-    assert!(answers > 200, "{answers}");
-}
-
-#[test]
-fn no_request_fails_through_multiplexed_connections() {
-    under_load(Front::HaproxyMultiplexed, 5, &["--workers", "2"]);
-}
-
-#[test]
 fn no_request_fails_with_preloaded_workers() {
-    under_load(Front::NginxKeepConn, 5, &["--workers", "2", "--preload"]);
+    let answers = under_load(Front::NginxKeepConn, 5, &["--workers", "2", "--preload"]);
+    assert!(answers > 100, "{answers}");
 }
 
 /// A request that runs for long ends in the generation in which it began.

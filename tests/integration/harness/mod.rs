@@ -15,6 +15,7 @@ pub mod h2o;
 pub mod haproxy;
 pub mod http;
 pub mod installed;
+pub mod kept;
 pub mod lighttpd;
 pub mod nginx;
 #[macro_use]
