@@ -15,6 +15,8 @@ FLUP_VENV := target/flup-venv
 TEST_PACKAGES := nginx:/usr/sbin/nginx lighttpd:/usr/sbin/lighttpd apache2-bin:/usr/sbin/apache2 haproxy:/usr/sbin/haproxy \
                  caddy:/usr/bin/caddy h2o:/usr/bin/h2o libapache2-mod-fcgid:/usr/lib/apache2/modules/mod_fcgid.so \
                  spawn-fcgi:/usr/bin/spawn-fcgi multiwatch:/usr/bin/multiwatch \
+                 libapache2-mod-xsendfile:/usr/lib/apache2/modules/mod_xsendfile.so fcgiwrap:/usr/sbin/fcgiwrap \
+                 lighttpd-mod-openssl:/usr/lib/lighttpd/mod_openssl.so openssl:/usr/bin/openssl \
                  gcc:/usr/bin/gcc curl:/usr/bin/curl logrotate:/usr/sbin/logrotate chromium:/usr/bin/chromium
 DEMO_PACKAGES := nginx:/usr/sbin/nginx gcc:/usr/bin/gcc
 # uWSGI and bjoern are compiled: they need Python's headers, and bjoern those of libev.

@@ -58,6 +58,11 @@ def accel(environ, start_response):
     return []
 
 
+def sendfile(environ, start_response):
+    start_response("200 OK", PLAIN + [("X-Sendfile", query(environ, "file"))])
+    return []
+
+
 def cookies(environ, start_response):
     start_response("200 OK", PLAIN + [("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Path=/")])
     return [environ.get("HTTP_COOKIE", "").encode("latin-1")]

@@ -12,7 +12,10 @@ fn expect_page(name: &str) {
     let serve = Serve::app(&app("answers.py"));
     let dir = serve.dir().to_owned();
     fs::create_dir(dir.join("public")).unwrap();
-    fs::write(dir.join("public/maintenance.html"), "back soon\n").unwrap();
+    // lighttpd has a page for each status.
+    for page in ["maintenance.html", "503.html"] {
+        fs::write(dir.join("public").join(page), "back soon\n").unwrap();
+    }
     let mut site = Example::open(name).site(&dir).in_front_of(serve);
     assert_eq!(site.get("/hello").text(), "hello\n");
 
@@ -34,4 +37,19 @@ fn nginx() {
 #[test]
 fn apache() {
     expect_page("apache-examples/maintenance.conf");
+}
+
+#[test]
+fn lighttpd() {
+    expect_page("lighttpd-examples/maintenance.conf");
+}
+
+#[test]
+fn haproxy() {
+    expect_page("haproxy-examples/maintenance.cfg");
+}
+
+#[test]
+fn caddy() {
+    expect_page("caddy-examples/maintenance.caddyfile");
 }

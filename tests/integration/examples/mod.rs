@@ -10,6 +10,8 @@ mod maintenance;
 mod mounted;
 mod nginx;
 mod restart;
+mod sendfile;
 mod several;
 mod symptoms;
 mod table;
+mod tls;

@@ -29,8 +29,7 @@ fn streaming() {
 }
 
 /// The app lets a client have a file, and nginx sends it.
-#[test]
-fn accel() {
+pub fn accel() {
     let serve = Serve::app(&app("answers.py"));
     let dir = serve.dir().to_owned();
     fs::create_dir(dir.join("protected")).unwrap();
@@ -44,7 +43,7 @@ fn accel() {
     assert_eq!(site.get("/protected/invoice%207.txt").status, 404, "asked for directly");
 }
 
-fn openssl(dir: &Path, name: &str, subject: &str) {
+pub fn openssl(dir: &Path, name: &str, subject: &str) {
     let output = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-nodes", "-days", "2", "-subj", subject])
@@ -56,7 +55,7 @@ fn openssl(dir: &Path, name: &str, subject: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn curl(dir: &Path, port: u16, args: &[&str]) -> Output {
+pub fn curl(dir: &Path, port: u16, args: &[&str]) -> Output {
     let output = Command::new("curl")
         .args(["--silent", "--show-error", "--noproxy", "*", "--cacert", "server.pem"])
         .args(["--resolve", &format!("example.org:{port}:127.0.0.1")])
@@ -70,8 +69,7 @@ fn curl(dir: &Path, port: u16, args: &[&str]) -> Output {
 }
 
 /// HTTPS and client certificates: the app knows of both, and nobody can pretend.
-#[test]
-fn tls() {
+pub fn tls() {
     let serve = Serve::app(&app("echo.py"));
     let dir = serve.dir().to_owned();
     openssl(&dir, "server", "/CN=example.org");

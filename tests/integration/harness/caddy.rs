@@ -16,10 +16,17 @@ const CADDY: &str = "/usr/bin/caddy";
 pub fn start(example: Example) -> WebServer {
     let dir = temp_dir();
     let port = ports::free();
-    let example = example.replace(":80 {", &format!("http://127.0.0.1:{port} {{"));
+    // A site with a name has Caddy listen on a port for HTTP by itself.
+    let has_name = !example.text().contains("\n:80 {");
+    let example = match has_name {
+        true => example,
+        false => example.replace(":80 {", &format!("http://127.0.0.1:{port} {{")),
+    };
+    let http = if has_name { port } else { ports::free() };
     fs::write(dir.path().join("site.caddyfile"), example.text()).unwrap();
     let config = dir.path().join("Caddyfile");
-    fs::write(&config, "{\n\tadmin off\n}\nimport site.caddyfile\n").unwrap();
+    let global = format!("{{\n\tadmin off\n\thttp_port {http}\n\tskip_install_trust\n}}\n");
+    fs::write(&config, global + "import site.caddyfile\n").unwrap();
 
     let mut command = Command::new(CADDY);
     command.stdin(Stdio::null()).arg("run").arg("--config").arg(&config);

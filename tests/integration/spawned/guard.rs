@@ -2,11 +2,14 @@
 
 use std::fs;
 
+use rustix::process::Signal;
+
 use super::way::{Site, apache_with};
 use crate::harness::example::Example;
+use crate::harness::flupd::Serve;
 use crate::harness::http::{Request, Response};
 use crate::harness::script::Script;
-use crate::harness::source;
+use crate::harness::{app, lighttpd, source};
 
 const EXAMPLE: &str = "apache-examples/mod_fcgid-authorizer.conf";
 pub const COOKIE: (&str, &str) = ("Cookie", "session=0fd1b7c2");
@@ -110,4 +113,29 @@ fn a_guard_that_can_not_answer_lets_nobody_pass() {
         }
         site.wait_for_log(why);
     }
+}
+
+/// lighttpd starts the guard, and asks it before another app.
+#[test]
+fn lighttpd_starts_a_guard() {
+    let script = Script::of("roles.py", "--role authorizer");
+    fs::rename(script.path(), script.file("guard.fcgi")).unwrap();
+    let behind = Serve::app(&app("roles.py")).on_fastcgi();
+    let example = Example::open("lighttpd-examples/authorizer.conf")
+        .guard(&script.file("guard.sock"))
+        .socket(&behind.socket())
+        .uncomment("\"bin-path\"")
+        .site(script.dir());
+    let mut web = lighttpd::start_with(&example, |command| {
+        command.env("PATH", script.search_path()).env_remove("VIRTUAL_ENV");
+    });
+    let ask = |request: Request| request.send(web.address()).unwrap();
+    let refused = ask(Request::get("/app/x"));
+    assert_eq!((refused.status, refused.text()), (401, "say the word\n".into()));
+    // someone:sesame
+    let known = ("Authorization", "Basic c29tZW9uZTpzZXNhbWU=");
+    let told = ask(Request::get("/app/x?q=1").header(known.0, known.1)).json();
+    assert_eq!((&told["REMOTE_USER"], &told["ASKED"]), (&"alice".into(), &"/app/x".into()));
+    web.stop(Signal::TERM);
+    script.wait_until_gone();
 }

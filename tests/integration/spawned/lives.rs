@@ -62,7 +62,7 @@ fn held(site: &Site) -> (thread::JoinHandle<String>, impl FnOnce()) {
     (client, move || fs::write(gate, "").unwrap())
 }
 
-fn parent(pid: i32) -> Option<i32> {
+pub fn parent(pid: i32) -> Option<i32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }

@@ -3,10 +3,12 @@
 #[macro_use]
 pub mod way;
 
+mod busy;
 mod by_hand;
 mod fcgid;
 mod frameworks;
 pub mod guard;
 mod lives;
+mod others;
 mod requests;
 mod unheard;
