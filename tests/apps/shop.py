@@ -1,16 +1,14 @@
 """A shop for the picture of the dashboard: most of it answers soon, one report does not."""
 
-import random
-import time
-
 SOURCE = '''\
+import random
 import time
 
 
 def totals(year):
     rows = list(range(2_000))
     while True:
-        rows.sort(key=lambda row: -row)
+        rows.sort(reverse=True)
 
 
 def wait_for_payment(order):
@@ -25,19 +23,16 @@ def checkout(environ):
     return wait_for_payment(7)
 
 
-def application(environ):
-    return {"/report": report, "/checkout": checkout}[environ["PATH_INFO"]](environ)
-'''
-
-# As if it stood where an administrator would have put it.
-shop = {}
-exec(compile(SOURCE, "/srv/shop/shop.py", "exec"), shop)
+def page(environ):
+    time.sleep(random.expovariate(1 / 0.02))
+    return "500 Oops" if random.random() < 0.02 else "200 OK"
 
 
 def application(environ, start_response):
-    if environ["PATH_INFO"] in ("/report", "/checkout"):
-        shop["application"](environ)
-    time.sleep(random.expovariate(1 / 0.02))
-    status = "500 Oops" if random.random() < 0.02 else "200 OK"
-    start_response(status, [("Content-Type", "text/plain")])
-    return [b"thank you\n"]
+    view = {"/report": report, "/checkout": checkout}.get(environ["PATH_INFO"], page)
+    start_response(view(environ), [("Content-Type", "text/plain")])
+    return [b"thank you\\n"]
+'''
+
+# As if it stood where an administrator would have put it.
+exec(compile(SOURCE, "/srv/shop/shop.py", "exec"))

@@ -14,6 +14,11 @@ def in_loop(environ, start_response):
     while True: number = (number + 1) % 7  # HERE in_loop
 
 
+def in_calls(environ, start_response):
+    # Frames come and go all the time.
+    while True: sorted(range(50), key=lambda n: -n)  # HERE in_calls
+
+
 def in_sleep(environ, start_response):
     time.sleep(600)  # HERE in_sleep
 

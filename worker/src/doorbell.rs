@@ -2,7 +2,7 @@
 //! who can't wait for it, because they run the app.
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem::{MaybeUninit, transmute};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -56,11 +56,23 @@ pub(crate) fn handler(signal: c_int) -> io::Result<extern "C" fn(c_int)> {
     }
 }
 
+/// A handler that is told what it has interrupted: see sigaction(2), `SA_SIGINFO`.
+pub(crate) type Interrupts = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+
 /// Sets a signal's handler.
 pub(crate) fn handle(signal: c_int, handler: extern "C" fn(c_int), flags: c_int) -> io::Result<()> {
+    set(signal, handler as *const (), flags)
+}
+
+/// The same with one that is told what it has interrupted.
+pub(crate) fn interrupt(signal: c_int, handler: Interrupts, flags: c_int) -> io::Result<()> {
+    set(signal, handler as *const (), flags | libc::SA_SIGINFO)
+}
+
+fn set(signal: c_int, handler: *const (), flags: c_int) -> io::Result<()> {
     // SAFETY: all zero is a valid sigaction: no flags, nothing blocked.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handler as *const () as usize;
+    action.sa_sigaction = handler as usize;
     action.sa_flags = flags;
     // SAFETY: the handler is a function of this library, which is never unloaded,
     // and does only what signal-safety(7) allows.

@@ -4,7 +4,8 @@
 //! passes it on to the thread that is meant, and each thread tells its own
 //! frames only: nobody else changes them, and it can't itself while it is in the
 //! handler. So neither the interpreter nor its lock is asked for anything. The
-//! frames are written by CPython's faulthandler.
+//! frames are written by CPython's faulthandler, in a process [`apart`] where they
+//! may not be whole.
 //!
 //! SIGURG is ignored where it has no handler, so one that comes too early, too
 //! late or to a child does no harm. System calls that can go on after a signal do
@@ -12,7 +13,9 @@
 //! when it sleeps or polls, sees EINTR.
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
+mod apart;
+
+use std::ffi::{c_int, c_void};
 use std::fmt::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::OnceLock;
@@ -71,7 +74,7 @@ pub(crate) fn install(py: Python<'_>, asks: OwnedFd, answers: OwnedFd) -> PyResu
         }; MAX_THREADS],
     };
     let probed = PROBED.get_or_init(|| probed);
-    doorbell::handle(ASK, asked, libc::SA_RESTART | libc::SA_ONSTACK)?;
+    doorbell::interrupt(ASK, asked, libc::SA_RESTART | libc::SA_ONSTACK)?;
     doorbell::signal_when_readable(&probed.asks, ASK)?;
     Ok(())
 }
@@ -105,11 +108,11 @@ fn depth(py: Python<'_>) -> PyResult<u16> {
     Ok(depth)
 }
 
-extern "C" fn asked(signal: c_int) {
+extern "C" fn asked(signal: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     let errno = Errno::keep();
     if let Some(probed) = PROBED.get() {
         probed.pass_on();
-        probed.answer(signal);
+        probed.answer(signal, apart::in_system_call(context));
     }
     drop(errno);
 }
@@ -139,8 +142,8 @@ impl Probed {
         }
     }
 
-    /// Answers what is asked of this thread.
-    fn answer(&self, signal: c_int) {
+    /// Answers what is asked of this thread; `whole` if its frames are.
+    fn answer(&self, signal: c_int, whole: bool) {
         let tid = gettid();
         let of_mine = |thread: &&Thread| thread.tid.load(Ordering::Relaxed) == tid;
         let Some((at, thread)) = self.threads.iter().enumerate().find(|(_, t)| of_mine(t)) else {
@@ -154,8 +157,14 @@ impl Probed {
         let order = Order { thread: at as u16, number };
         let ours = thread.ours.load(Ordering::Relaxed);
         let _ = self.say(|line| probe::begin(line, order, ours));
-        (self.tell)(signal);
-        let _ = self.say(|line| probe::end(line, order));
+        let told = if whole {
+            (self.tell)(signal);
+            true
+        } else {
+            apart::tell(self.tell, signal)
+        };
+        let _ =
+            self.say(|line| if told { probe::end(line, order) } else { probe::again(line, order) });
         self.telling.store(false, Ordering::Release);
     }
 

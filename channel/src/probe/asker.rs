@@ -11,6 +11,9 @@ use tokio::sync::Mutex;
 use super::frames::{Answer, Frame, parse};
 use super::{Order, split_off};
 
+/// How long to wait before a thread is asked again.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 256 * 1024;
 
@@ -50,9 +53,15 @@ impl Probe {
     pub async fn frames(&self, thread: usize, patience: Duration) -> io::Result<Vec<Frame>> {
         let asked = async {
             let (answers, number) = &mut *self.answers.lock().await;
-            *number = number.wrapping_add(1).max(1);
-            order(&self.asks, thread, *number)?;
-            answer(answers, *number).await
+            loop {
+                *number = number.wrapping_add(1).max(1);
+                order(&self.asks, thread, *number)?;
+                match answer(answers, *number).await? {
+                    Some(frames) => return Ok(frames),
+                    // It is elsewhere in a moment.
+                    None => tokio::time::sleep(PAUSE).await,
+                }
+            }
         };
         tokio::time::timeout(patience, asked).await?
     }
@@ -67,16 +76,19 @@ impl Probe {
     }
 }
 
-async fn answer(answers: &mut Receiver, number: u32) -> io::Result<Vec<Frame>> {
+/// `None` if the thread has to be asked again.
+async fn answer(answers: &mut Receiver, number: u32) -> io::Result<Option<Vec<Frame>>> {
     let mut text = Vec::new();
     loop {
         if answers.read_buf(&mut text).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if text.ends_with(b"\n")
-            && let Answer::Whole(frames) = parse(&text, number)
-        {
-            return Ok(frames);
+        if text.ends_with(b"\n") {
+            match parse(&text, number) {
+                Answer::Whole(frames) => return Ok(Some(frames)),
+                Answer::Again => return Ok(None),
+                Answer::Part => {}
+            }
         }
         if text.len() > MAX_ANSWER {
             return Err(io::ErrorKind::InvalidData.into());

@@ -53,6 +53,8 @@ impl Frame {
 pub(crate) enum Answer {
     /// Not all of it.
     Part,
+    /// The thread could not say it at that moment.
+    Again,
     /// All: the frames above flupd's own, innermost first.
     Whole(Vec<Frame>),
 }
@@ -66,12 +68,15 @@ pub(crate) fn parse(text: &[u8], number: u32) -> Answer {
     let begin = format!("asked {number} ");
     let Some(head) = lines.find(|line| line.starts_with(&begin)) else { return Answer::Part };
     let ours = head.rsplit_once(' ').and_then(|(_, ours)| ours.parse().ok()).unwrap_or(0);
-    let end = format!("end {number}");
+    let (end, again) = (format!("end {number}"), format!("again {number}"));
     let (mut frames, mut whole) = (Vec::new(), false);
     for line in lines {
         if line == end {
             whole = true;
             break;
+        }
+        if line == again {
+            return Answer::Again;
         }
         let more = frames.len() < MAX_FRAMES;
         frames.extend(Frame::parse(line).filter(|_| more));
@@ -118,6 +123,13 @@ mod tests {
         let late = format!("ine 3 in f\nend 6\n{DUMP}");
         assert!(matches!(parse(late.as_bytes(), 7), Answer::Whole(frames) if frames.len() == 2));
         assert_eq!(parse(DUMP.as_bytes(), 8), Answer::Part);
+    }
+
+    #[test]
+    fn an_answer_that_broke_off_is_asked_again() {
+        let broken = "asked 7 0 1\nStack (most recent call first):\n  File \"/sr\nagain 7\n";
+        assert_eq!(parse(broken.as_bytes(), 7), Answer::Again);
+        assert_eq!(parse(broken.as_bytes(), 8), Answer::Part);
     }
 
     #[test]

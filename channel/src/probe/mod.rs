@@ -89,6 +89,12 @@ pub fn end(to: &mut impl std::fmt::Write, order: Order) -> std::fmt::Result {
     writeln!(to, "end {}", order.number)
 }
 
+/// The line in place of that: it could not be answered at that moment.
+pub fn again(to: &mut impl std::fmt::Write, order: Order) -> std::fmt::Result {
+    // What stands before may have no end.
+    writeln!(to, "\nagain {}", order.number)
+}
+
 /// Makes both sides: the gateway's descriptors and the worker's.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ const EVERY = 1000;
 const PATIENCE = 3000;
 
 const $ = (selector) => document.querySelector(selector);
-const milliseconds = (value) => (value < 1 ? "< 1 ms" : duration(value));
+const milliseconds = (value) => (value < 1 ? "< 1 ms" : duration(value).replace(/\.0+ /, " "));
 
 const charts = [
   new Chart({ id: "rate", title: "Requests per second", least: 5, format: number, series: [{ key: "rate", label: "all", area: true }, { key: "errors", label: "errors" }] }),
@@ -90,6 +90,7 @@ function show() {
   for (const chart of charts) chart.show(points, history.marks);
   const stuck = requests.show(last, chosen, names.length > 1);
   workers.show(last, chosen);
+  $("main").classList.toggle("stuck", stuck > 0);
   const rate = points.at(-1).rate;
   document.title = stuck ? `(${stuck} stuck) flupd` : rate === undefined ? "flupd" : `${number(rate)}/s flupd`;
 }

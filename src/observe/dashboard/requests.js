@@ -1,7 +1,7 @@
 // The running requests, the stuck ones first to be seen, with their Python frames.
 
 import { nameOf } from "./history.js";
-import { arrange, duration, el, many, say } from "./text.js";
+import { arrange, duration, el, say } from "./text.js";
 
 /** From this age on a request at an app thread is shown as stuck, in milliseconds. */
 export const STUCK = 5000;
@@ -114,6 +114,3 @@ function short(frame) {
   const parts = /^File "(.*)", line (\d+), in (.*)$/s.exec(frame);
   return parts ? `${parts[1].split("/").at(-1)}:${parts[2]} in ${parts[3]}` : frame;
 }
-
-/** What a screen reader's user hears first. */
-export const summary = (stuck) => many(stuck, "stuck request");

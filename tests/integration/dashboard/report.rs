@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::site::{Site, address, line};
 use crate::harness::flupd::Serve;
 use crate::harness::http::Request;
-use crate::harness::{app, fcgi, wait};
+use crate::harness::{app, fcgi, python, wait};
 
 /// The best of ten, in milliseconds: others use this machine, too.
 fn takes(site: &Site, path: &str) -> Duration {
@@ -73,6 +73,27 @@ fn it_tells_where_each_request_is_while_all_workers_are_busy() {
             };
             assert!(took < Duration::from_millis(100), "{case} {path}: {took:?}");
         }
+    }
+}
+
+/// A thread that computes can be asked at any instruction, also where the interpreter
+/// has a frame half made.
+#[test]
+fn no_question_kills_a_worker() {
+    for python in python::interpreters() {
+        let options = ["--threads", "1", "--python", python.path.to_str().unwrap()];
+        let site = Site::stuck(&options);
+        let pid = site.answer("/pid");
+        let _stuck = site.ask("/in_calls");
+        let place = format!("line {}, in in_calls", line("in_calls"));
+        let mut told = 0;
+        for _ in 0..300 {
+            let report = site.report("?frames=0");
+            assert_eq!(report["ends"], serde_json::json!([]), "{}", python.version);
+            told += usize::from(report["requests"][0]["frames"].to_string().contains(&place));
+        }
+        assert!(told > 200, "{}: {told}", python.version);
+        assert_eq!(site.report("")["apps"][0]["workers"][0]["pid"].to_string(), pid);
     }
 }
 
