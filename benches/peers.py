@@ -63,6 +63,11 @@ def flupd(protocol, *extra):
     return command
 
 
+def unobserved(tools, app, size, path):
+    """Without counts, flight recorder and what threads do: to see what those cost."""
+    return ["env", "FLUPD_OBSERVE=off", *flupd("fastcgi")(tools, app, size, path)]
+
+
 def uwsgi(option):
     def command(tools, app, size, path):
         line = [tools.bin("uwsgi"), "--master", "--need-app", "--die-on-term", "--disable-logging"]
@@ -100,6 +105,7 @@ PEERS = {
         Peer("flupd SCGI", "scgi", False, flupd("scgi")),
         Peer("flupd solo", "fastcgi", True, flupd("fastcgi", "--solo")),
         Peer("flupd preload", "fastcgi", True, flupd("fastcgi", "--preload")),
+        Peer("flupd unobserved", "fastcgi", True, unobserved),
         Peer("uWSGI", "fastcgi", False, uwsgi("fastcgi-socket")),
         Peer("uWSGI SCGI", "scgi", False, uwsgi("scgi-socket")),
         Peer("uWSGI uwsgi", "uwsgi", False, uwsgi("socket")),

@@ -76,6 +76,7 @@ impl ServeConfig {
             timeouts: self.timeouts,
             log: self.logs.form,
             access: self.logs.access.as_ref().map(|access| access.format.clone()),
+            make_ids: self.logs.make_ids,
         }
     }
 

@@ -245,5 +245,6 @@ fn by_itself() -> GatewayConfig {
         timeouts: Timeouts::default(),
         log: LogConfig { level: LogLevel::Warn, format: LogFormat::Text, journal },
         access: None,
+        make_ids: false,
     }
 }

@@ -16,6 +16,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::layout::{self, ThreadHead};
 use crate::memory::Mapping;
+use crate::observed;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Of a request: what of flupd's runs is in the lower half of the word.
@@ -77,6 +78,9 @@ impl Activity {
 
     /// The next request is begun.
     pub fn take(&self) {
+        if !observed::is_on() {
+            return;
+        }
         let words = self.words();
         let tick = nanos(ClockId::MonotonicCoarse);
         if words.tick.load(Ordering::Relaxed) != tick {
@@ -105,6 +109,9 @@ impl Activity {
     }
 
     fn put(&self, what: u64) {
+        if !observed::is_on() {
+            return;
+        }
         let words = self.words();
         let word = words.word.load(Ordering::Relaxed);
         words.word.store(word & !u64::from(u32::MAX) | what, Ordering::Relaxed);

@@ -24,6 +24,7 @@ mod frame;
 mod futex;
 mod layout;
 mod memory;
+pub mod observed;
 pub mod packet;
 pub mod probe;
 mod request;

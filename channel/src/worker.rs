@@ -21,6 +21,7 @@ use crate::frame::{HEADER, Kind, MAX_REPLY, MORE};
 use crate::futex::Slept;
 use crate::layout::{self, SLOTS, ThreadHead, WorkerHead};
 use crate::memory::Mapping;
+use crate::observed;
 pub use crate::request::{EncodedParams, Pair};
 use crate::ring::Writer;
 use crate::slot::TIMED;
@@ -131,7 +132,7 @@ pub struct Port {
     /// Of the running request, if the gateway wants to know.
     times: Option<Times>,
     /// When the running request was claimed, if that was without the interpreter.
-    claimed: Option<u64>,
+    claimed: Option<Instant>,
 }
 
 impl Port {
@@ -206,8 +207,7 @@ impl Port {
         let Some(parts) = head.slots[self.slot].claim() else { return Ok(None) };
         self.fresh = true;
         self.times = (parts.place & TIMED != 0).then(Times::claimed);
-        let claimed = || self.times.map_or_else(times::now, |times| times.claimed);
-        self.claimed = detached.then(claimed);
+        self.claimed = (detached && observed::is_on()).then(Instant::now);
         let claimed = Claimed {
             memory: &self.memory,
             area: layout::area(self.thread, self.slot),
@@ -229,14 +229,15 @@ impl Port {
     /// The app begins with the request that was received last: its thread has
     /// the interpreter.
     pub fn app_begins(&mut self) {
-        let claimed = self.claimed.take();
-        let now = (claimed.is_some() || self.times.is_some()).then(times::now);
-        if let (Some(times), Some(now)) = (&mut self.times, now) {
-            times.begun = now;
+        if let Some(times) = &mut self.times {
+            times.begun = times::now();
         }
-        let waited = now.zip(claimed).map_or(0, |(now, claimed)| now.saturating_sub(claimed));
+        if !observed::is_on() {
+            return;
+        }
+        let waited = self.claimed.take().map_or(Duration::ZERO, |claimed| claimed.elapsed());
         let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
-        head.waits.0.count(waited);
+        head.waits.0.count(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// The gateway runs on this very thread: nobody rings or sleeps, `pump` has

@@ -33,6 +33,11 @@ pub struct LogArgs {
     /// it goes to flupd's own as it is
     #[arg(long, value_name = "on|off", value_enum, default_value = "on")]
     pub capture_output: Capture,
+
+    /// Give each request an id of which the web server sends none: the app has it as REQUEST_ID,
+    /// and it stands in the logs
+    #[arg(long)]
+    pub make_request_ids: bool,
 }
 
 /// Whether the output of apps is captured.

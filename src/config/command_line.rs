@@ -115,6 +115,7 @@ impl From<ServeArgs> for Written {
             access_log: given(args.logs.access_log, same),
             access_log_format: given(args.logs.access_log_format, same),
             capture_output: Some(plain(args.logs.capture_output == Capture::On)),
+            make_request_ids: Some(plain(args.logs.make_request_ids)),
             listen,
             apps: [(plain(String::new()), plain(app))].into(),
         }

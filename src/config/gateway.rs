@@ -26,6 +26,8 @@ pub struct GatewayConfig {
     pub log: LogConfig,
     /// The format of the access log, if there is one.
     pub access: Option<String>,
+    /// Whether requests get ids of which the web server sends none.
+    pub make_ids: bool,
 }
 
 /// One listener.

@@ -23,8 +23,9 @@ impl Check<'_> {
         let level = value(&written.log_level).copied().unwrap_or(LogLevel::Info);
         let format = value(&written.log_format).copied().unwrap_or(LogFormat::Text);
         let capture = value(&written.capture_output).copied().unwrap_or(true);
+        let make_ids = value(&written.make_request_ids).copied().unwrap_or(false);
         let (form, access) = (LogConfig { level, format, journal }, self.access_log(written)?);
-        Ok(LogsConfig { form, log, access, capture })
+        Ok(LogsConfig { form, log, access, capture, make_ids })
     }
 
     fn access_log(&self, written: &Written) -> Result<Option<AccessConfig>, ConfigError> {

@@ -59,6 +59,7 @@ impl ServeConfig {
             file.value("access-log-format", format.clone().into(), ACCESS_FORMAT.into());
         }
         file.value("capture-output", self.logs.capture.into(), true.into());
+        file.value("make-request-ids", self.logs.make_ids.into(), false.into());
         for listen in &self.listeners {
             file.listen(listen, self);
         }

@@ -128,7 +128,7 @@ impl Connection {
                 Close::Drop
             }
         };
-        self.rests(false);
+        self.shared.metrics.rests(&mut self.idle, false);
         for open in std::mem::take(&mut self.open) {
             self.note(&open, Outcome::Aborted, false);
             open.cancel();
@@ -276,7 +276,8 @@ impl Connection {
         let receiving = std::mem::replace(&mut open.stage, Stage::Begun);
         let Stage::Receiving(route, assembly) = receiving else { return };
         match assembly.finish(&route.mount).await {
-            Ok(request) => {
+            Ok(mut request) => {
+                request.identify(self.shared.ids.as_ref());
                 let (wake, line) = (Rc::clone(&self.wake), Rc::clone(&self.line));
                 let tally = self.shared.access.is_some().then(Box::default);
                 let pool = route.app.choose();
@@ -401,7 +402,7 @@ impl Connection {
         if !writing && self.open.is_empty() {
             self.stream.rest();
         }
-        self.rests(self.open.is_empty());
+        self.shared.metrics.rests(&mut self.idle, self.open.is_empty());
         for open in self.open.iter_mut().filter(|open| open.is_receiving()) {
             open.list(&self.shared.reading);
         }
@@ -437,13 +438,6 @@ impl Connection {
             Ok(Waited::HungUp) => Ok(Some(Close::Drop)),
             Ok(Waited::Alarm) => Ok(self.too_late()),
             Err(error) => Err(error),
-        }
-    }
-
-    /// Tells the metrics whether no request is open.
-    fn rests(&mut self, idle: bool) {
-        if std::mem::replace(&mut self.idle, idle) != idle {
-            self.shared.metrics.rests(idle);
         }
     }
 

@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::admit::Admit;
 use super::app::App;
+use super::repeats::Repeats;
 use super::routes::Routes;
 use super::seldom::Seldom;
 use crate::config::{AppId, GatewayApp, GatewayConfig, ListenerConfig, Protocol, Role};
@@ -28,6 +29,8 @@ pub(super) struct Entry {
     pub(super) params: Cell<usize>,
     /// How many requests its apps take at once, those that wait included.
     pub(super) capacity: Cell<usize>,
+    /// What is refused before it has an app.
+    pub(super) rejected: Rc<Repeats>,
     /// Whether one request at a time is taken: see [`GatewayConfig::alone`].
     pub(super) alone: bool,
     /// Roles in vain are logged seldom.
@@ -46,6 +49,7 @@ impl Entry {
             address: listener.address.clone(),
             routes: RefCell::new(Routes::new([])),
             admit: RefCell::new(Admit::new(&[])),
+            rejected: Rc::default(),
             alone: config.alone,
             roles: Cell::new(Roles::NONE),
             params: Cell::default(),

@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cgi::Params;
+use flupd_channel::observed;
 use flupd_channel::worker::Pump;
 use tokio::time::Instant;
 
@@ -253,7 +254,7 @@ impl Exchange {
     pub(super) fn settle(&self, ending: Ending) -> bool {
         let pool = self.pool.borrow();
         let Some(pool) = &*pool else { return false };
-        if !self.settled.replace(true) {
+        if !self.settled.replace(true) && observed::is_on() {
             let since = |then: Instant| park::now().saturating_duration_since(then);
             pool.metrics.ended(ending, since(self.arrived), self.waited());
             pool.compare(ending, self.arrived, since);

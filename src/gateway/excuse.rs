@@ -128,6 +128,7 @@ fn configuration(protocol: Protocol) -> GatewayConfig {
         timeouts: Timeouts::default(),
         log: LogConfig { level: LogLevel::Warn, format: LogFormat::Text, journal: false },
         access: None,
+        make_ids: false,
     }
 }
 

@@ -28,6 +28,7 @@ use super::stopping::Stopping;
 use super::stream::Stream;
 use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, ProbeRequest, Protocol, Share};
 use crate::control::FromGateway;
+use crate::observe::ids::Ids;
 use crate::observe::metrics::Metrics;
 
 /// Descriptors that are not connections: control, log, spool files, ports.
@@ -73,6 +74,7 @@ impl Front {
         let (limits, timeouts) = (config.limits, config.timeouts);
         let (buffers, stopping) = (RefCell::default(), Stopping::default());
         let metrics = Arc::<Metrics>::default();
+        let ids = config.make_ids.then(Ids::default);
         Self {
             admission: Admission::new(connections.max(16), Arc::clone(&metrics)),
             shared: Rc::new(Shared {
@@ -83,6 +85,7 @@ impl Front {
                 reading: Rc::default(),
                 access,
                 metrics,
+                ids,
             }),
             apps: Apps::default(),
             reports,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use flupd_channel::Outcome;
 use flupd_channel::gateway::{Payload, Reply};
 use flupd_channel::worker::Pump;
+use flupd_channel::{Outcome, observed};
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::dialect::Dialect;
 use super::entry::Entry;
@@ -17,6 +18,7 @@ use super::exchange::{Exchange, Place};
 use super::outgoing::Outgoing;
 use super::park;
 use super::refusal::Refusal;
+use super::repeats::Repeats;
 use super::seat::Seat;
 use super::shared::Shared;
 use super::stream::Stream;
@@ -54,6 +56,8 @@ pub(super) struct Line {
     /// How much is offered to the socket at once.
     window: usize,
     metrics: Arc<Metrics>,
+    /// What was refused at its listener.
+    refused: Rc<Repeats>,
 }
 
 /// How much is taken for one write, at the most and at the least. What a slow
@@ -78,6 +82,7 @@ impl Line {
             patience: shared.timeouts.write,
             window: WRITE,
             metrics: Arc::clone(&shared.metrics),
+            refused: Rc::clone(&entry.rejected),
         }
     }
 
@@ -166,7 +171,7 @@ impl Line {
                 pool.metrics.refused.count(refusal.reason);
                 pool.metrics.sent.add((head.len() + body.len()) as u64);
             }
-            None => self.metrics.rejected.count(refusal.reason),
+            None => self.rejected(exchange, refusal),
         }
         if let Some(tally) = exchange.tally() {
             tally.refuse(refusal);
@@ -176,6 +181,16 @@ impl Line {
             self.dialect.stderr(&mut self.out, id, text.as_bytes());
         }
         self.dialect.body(&mut self.out, id, body.as_bytes());
+    }
+
+    /// Counts and logs a request that reached no app.
+    fn rejected(&self, exchange: &Exchange, refusal: &Refusal) {
+        let Refusal { status, reason, ref why, .. } = *refusal;
+        self.metrics.rejected.count(reason);
+        if self.refused.admit(reason as u64, why, None) {
+            let request = exchange.request.is_some().then(|| exchange.describe());
+            warn!(request, id = exchange.id(), why, status, "request refused");
+        }
     }
 
     fn take(&mut self, id: u16, exchange: &Rc<Exchange>, seat: &Rc<Seat>) -> io::Result<Relayed> {
@@ -249,7 +264,9 @@ impl Line {
                 Err(error) => break Some(error),
             }
         };
-        pool.metrics.sent.add(sent as u64);
+        if observed::is_on() {
+            pool.metrics.sent.add(sent as u64);
+        }
         let taken = replies.taken();
         let written = out.write(&self.stream).map(|left| {
             if left.is_some() {

@@ -32,6 +32,7 @@ mod pool;
 mod reading;
 mod recorder;
 mod refusal;
+mod repeats;
 mod request;
 mod routes;
 mod schedule;
@@ -53,6 +54,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, bail};
 use flupd_channel::gateway::Bell;
+use flupd_channel::observed;
 use flupd_channel::probe::Probe;
 use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
@@ -73,6 +75,7 @@ use crate::observe::log;
 /// When the process can't do its work at all; the message is for the
 /// administrator.
 pub(crate) fn run(control: OwnedFd, output: Option<log::Output>) -> anyhow::Result<()> {
+    observed::begin();
     let runtime = runtime().context("the gateway's runtime can't start")?;
     let done = runtime.block_on(serve(control, output));
     // A spool write that still runs has nobody to wait for it.

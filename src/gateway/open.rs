@@ -5,7 +5,6 @@ use std::rc::Rc;
 use cgi::Params;
 use flupd_channel::Role;
 use tokio::time::Instant;
-use tracing::warn;
 
 use super::dialect::Event;
 use super::exchange::Exchange;
@@ -107,10 +106,7 @@ impl Open {
         params: Option<Params>,
         wake: &Rc<Wake>,
     ) {
-        let Refusal { status, ref why, .. } = refusal;
-        let exchange = Exchange::refused(refusal.clone(), params, Rc::clone(wake));
-        let request = exchange.request.is_some().then(|| exchange.describe());
-        warn!(request, id = exchange.id(), why, status, "request refused");
+        let exchange = Exchange::refused(refusal, params, Rc::clone(wake));
         if self.keep && self.comes {
             exchange.hold_end();
         }

@@ -13,6 +13,7 @@ use super::spool::Extra;
 use super::stream::Stream;
 use crate::config::AppLimits;
 use crate::observe::access::request_id;
+use crate::observe::ids::Ids;
 use crate::observe::snapshot::{MAX_URL, MAX_WORD, RequestSnapshot};
 
 /// How much of a request's id is logged, in bytes.
@@ -56,6 +57,17 @@ impl Request {
     pub(super) fn length(&self) -> u64 {
         let data = self.data.as_ref().map_or(0, Body::length);
         self.params.bytes().len() as u64 + self.body.length() + data
+    }
+
+    /// Gives it one of `ids` if the web server has given none.
+    pub(super) fn identify(&mut self, ids: Option<&Ids>) {
+        const NAME: &[u8] = b"REQUEST_ID";
+        let Some(ids) = ids.filter(|_| request_id(&self.params).is_none()) else { return };
+        if self.params.get(NAME).is_some() {
+            // Sent, but empty.
+            self.params = self.params.iter().filter(|(name, _)| *name != NAME).collect();
+        }
+        self.params.push(NAME, ids.text().as_bytes());
     }
 
     /// What the web server calls it, for the log; no longer than [`MAX_ID`].
@@ -340,6 +352,19 @@ mod tests {
         }
         let request = whole(b"", b"").await.unwrap();
         assert_eq!(request.params.get(b"CONTENT_LENGTH"), None);
+    }
+
+    #[tokio::test]
+    async fn an_id_is_made_only_where_there_is_none() {
+        let ids = Ids::default();
+        for (sent, kept) in [(&b""[..], false), (b"f00", true)] {
+            let mut request = whole(b"0", b"").await.unwrap();
+            request.params.push(b"REQUEST_ID", sent);
+            request.identify(Some(&ids));
+            let id = request.params.get(b"REQUEST_ID").unwrap();
+            assert_eq!((id == sent, id.len()), (kept, if kept { 3 } else { 32 }));
+            assert_eq!(request.id().unwrap().as_bytes(), id);
+        }
     }
 
     fn as_role(role: Role, data: &[u8]) -> Result<Assembly, Refusal> {

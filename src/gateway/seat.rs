@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use flupd_channel::gateway::{Port, Replies, Reply, Taken};
 use flupd_channel::probe::Probe;
-use flupd_channel::{ChannelError, LogLevel, Outcome, Phase};
+use flupd_channel::{ChannelError, LogLevel, Outcome, Phase, observed};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::exchange::{Exchange, Place};
 use super::park;
 use super::recorder::Recorder;
+use super::repeats::{Repeats, kind_of};
 use super::request::Request;
 use crate::observe::process::thread_cpu;
 
@@ -37,6 +38,8 @@ pub(super) struct Seat {
     recorder: Rc<RefCell<Recorder>>,
     /// What the log calls its app, where there can be several.
     app: Option<Rc<str>>,
+    /// What its app's bridge had to say.
+    said: Rc<Repeats>,
     port: RefCell<Port>,
     staged: RefCell<VecDeque<Rc<Exchange>>>,
     /// Since when the request in front is in front.
@@ -65,10 +68,10 @@ pub(super) enum Step {
 
 impl Seat {
     /// A seat that takes no requests yet. The seats of a worker share `load`,
-    /// `probe` and `recorder`.
+    /// `probe` and `recorder`, those of an app what was `said`.
     pub(super) fn new(
         (worker, pid, thread): (u64, u32, usize),
-        app: Option<Rc<str>>,
+        (app, said): (Option<Rc<str>>, Rc<Repeats>),
         port: Port,
         load: Rc<Cell<usize>>,
         probe: Option<Rc<Probe>>,
@@ -82,6 +85,7 @@ impl Seat {
             step: Cell::new((0, Step::Quiet)),
             recorder,
             app,
+            said,
             port: RefCell::new(port),
             staged: RefCell::default(),
             since: Cell::new(None),
@@ -234,7 +238,9 @@ impl Seat {
             return;
         }
         let mut staged = self.staged.borrow_mut();
-        if let (Some(front), Some(since)) = (staged.pop_front(), self.since.get()) {
+        if let (Some(front), Some(since)) = (staged.pop_front(), self.since.get())
+            && observed::is_on()
+        {
             self.recorder.borrow_mut().add(&front, since, park::now());
         }
         self.blocked.set(false);
@@ -309,8 +315,12 @@ impl Seat {
         self.port.borrow().close();
     }
 
-    /// Logs what the app's bridge has to say about a request.
+    /// Logs what the app's bridge has to say about a request, unless it has said the
+    /// same of many others just now.
     pub(super) fn log(&self, exchange: &Exchange, level: LogLevel, text: &str) {
+        if !self.said.admit(kind_of(text), text, self.app()) {
+            return;
+        }
         let (app, worker) = (self.app.as_deref(), self.worker);
         let (request, id) = (exchange.describe(), exchange.id());
         // Indented, so that no line of an app's text can pass for one of ours.

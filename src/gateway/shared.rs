@@ -8,6 +8,7 @@ use super::access::AccessLog;
 use super::reading::Reading;
 use super::stopping::Stopping;
 use crate::config::{Limits, Timeouts};
+use crate::observe::ids::Ids;
 use crate::observe::metrics::Metrics;
 
 /// What a connection shares with all others.
@@ -22,4 +23,6 @@ pub(super) struct Shared {
     pub(super) reading: Rc<Reading>,
     pub(super) access: Option<Rc<AccessLog>>,
     pub(super) metrics: Arc<Metrics>,
+    /// Makes ids for requests that have none, if they shall have one.
+    pub(super) ids: Option<Ids>,
 }

@@ -26,6 +26,8 @@ pub struct LogsConfig {
     pub access: Option<AccessConfig>,
     /// Whether what apps print becomes lines of the log.
     pub capture: bool,
+    /// Whether requests get ids of which the web server sends none.
+    pub make_ids: bool,
 }
 
 /// An access log.

@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use flupd_channel::observed;
+
 pub use self::app::{AppMetrics, Ending};
 pub use self::generation::{Generation, Stand};
 pub use self::histogram::Histogram;
@@ -139,8 +141,11 @@ impl Metrics {
         self.connections.set(self.connections.get().saturating_sub(1));
     }
 
-    /// A connection has become idle, or is not any more.
-    pub fn rests(&self, idle: bool) {
+    /// A connection that `was` idle, or not, is so now.
+    pub fn rests(&self, was: &mut bool, idle: bool) {
+        if !observed::is_on() || std::mem::replace(was, idle) == idle {
+            return;
+        }
         let count = self.idle.get();
         self.idle.set(if idle { count + 1 } else { count.saturating_sub(1) });
     }

@@ -5,6 +5,7 @@ pub mod collector;
 pub mod dashboard;
 pub mod ends;
 pub mod figures;
+pub mod ids;
 pub mod lines;
 pub mod log;
 pub mod logs;

@@ -158,6 +158,11 @@ def pid(environ, start_response):
     return [str(os.getpid()).encode("ascii")]
 
 
+def request_id(environ, start_response):
+    start_response("200 OK", PLAIN)
+    return [environ.get("REQUEST_ID", "none").encode("ascii")]
+
+
 def application(environ, start_response):
     handler = globals()[environ["PATH_INFO"].strip("/").replace("-", "_")]
     return handler(environ, start_response)

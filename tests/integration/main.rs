@@ -40,6 +40,7 @@ mod raw_scgi;
 mod recycling;
 mod reload;
 mod reload_load;
+mod repeats;
 mod request_command;
 mod roles;
 mod servers;

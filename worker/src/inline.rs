@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use flupd_channel::observed;
 use flupd_channel::worker::{EncodedParams, Port, Pump};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -27,6 +28,7 @@ pub struct Inline {
 pub fn begin(title: &str) {
     fork::watch();
     allocator::keep_memory();
+    observed::begin();
     title::set(title);
 }
 

@@ -52,6 +52,7 @@ mod zygote;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use flupd_channel::observed;
 use flupd_channel::probe::Probed;
 use flupd_channel::startup::{Task, WorkerStatus, receive_task, send_status};
 use pyo3::prelude::*;
@@ -77,6 +78,7 @@ mod flupd_worker {
 fn main(py: Python<'_>) -> PyResult<i32> {
     fork::watch();
     allocator::keep_memory();
+    observed::begin();
     let socket = supervisor()?;
     match py.detach(|| receive_task(&socket))? {
         Some((Task::Serve(config), ends)) => {

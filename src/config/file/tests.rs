@@ -58,6 +58,7 @@ const EVERYTHING: &str = r#"
             log = "flupd.log"
             log-level = "warn"
             capture-output = false
+            make-request-ids = true
             access-log = "logs/access.log"
             access-log-format = "%h %s"
             log-format = "json"
@@ -124,8 +125,8 @@ fn every_key_is_read() {
         (LogLevel::Warn, LogFormat::Json)
     );
     assert_eq!(
-        (config.logs.log, config.logs.capture),
-        (Target::File(here.join("flupd.log")), false)
+        (config.logs.log, config.logs.capture, config.logs.make_ids),
+        (Target::File(here.join("flupd.log")), false, true)
     );
     let access =
         AccessConfig { to: Target::File(here.join("logs/access.log")), format: "%h %s".into() };

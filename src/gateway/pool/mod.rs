@@ -32,6 +32,7 @@ use super::canary::Count;
 use super::exchange::{Exchange, Place};
 use super::recorder::Recorder;
 use super::refusal::Refusal;
+use super::repeats::Repeats;
 use super::seat::Seat;
 use super::seldom::Seldom;
 use crate::config::{AppLimits, GroupId, PerWorker};
@@ -67,6 +68,8 @@ pub(in crate::gateway) struct Pool {
     pulse: Notify,
     /// Refusals are logged seldom.
     refused: Seldom,
+    /// What the app's bridge has to say of requests.
+    said: Rc<Repeats>,
     supervisor: UnboundedSender<FromGateway>,
     /// Who has taken over, once that is so.
     successor: RefCell<Option<Rc<Self>>>,
@@ -143,6 +146,7 @@ impl Pool {
             changes: Cell::new(0),
             pulse: Notify::new(),
             refused: Seldom::default(),
+            said: Rc::default(),
             supervisor,
             successor: RefCell::default(),
             deserted: Cell::new(false),
@@ -174,7 +178,7 @@ impl Pool {
             let (pool, gone) = (Rc::clone(self), port.gone());
             let seat = Seat::new(
                 (worker, pid, thread),
-                self.name.clone(),
+                (self.name.clone(), Rc::clone(&self.said)),
                 port,
                 Rc::clone(&load),
                 probe.clone(),

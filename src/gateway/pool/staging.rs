@@ -7,6 +7,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use flupd_channel::observed;
 use tracing::{error, warn};
 
 use super::{Health, Pool};
@@ -24,7 +25,9 @@ const YOUNG: Duration = Duration::from_micros(500);
 impl Pool {
     /// Hands in a whole request.
     pub(in crate::gateway) fn submit(&self, exchange: Rc<Exchange>) {
-        self.metrics.received.add(exchange.request.as_ref().map_or(0, Request::length));
+        if observed::is_on() {
+            self.metrics.received.add(exchange.request.as_ref().map_or(0, Request::length));
+        }
         let refusal = if self.health.get() == Health::Failing {
             self.unavailable()
         } else if self.queue.borrow().is_empty() && self.seat(&exchange) {
