@@ -6,9 +6,11 @@ use std::os::unix::net::UnixStream;
 
 use rustix::process::{getgid, getuid};
 
+use crate::harness::example::Example;
 use crate::harness::fcgi::{self, Answer};
 use crate::harness::flupd::{Flupd, Serve};
-use crate::harness::{app, ports, wait};
+use crate::harness::http::Request;
+use crate::harness::{app, is_root, ports, wait};
 
 /// Serves on these addresses, and waits until connections are taken.
 fn serve(addresses: &[&str], args: &[&str]) -> Flupd {
@@ -170,5 +172,41 @@ fn a_bad_rule_is_refused_at_the_start() {
         let (code, log) = Serve::app(&app("wrong.py")).args(["--allow", rule]).refused();
         assert_eq!(code, Some(2), "{log}");
         assert!(log.contains(told), "{log}");
+    }
+}
+
+/// Root's Apache runs as www-data: it is that user who connects.
+#[test]
+fn a_web_server_of_another_user() {
+    if !is_root() {
+        return;
+    }
+    for (allow, status) in
+        [("uid:www-data", 200), ("gid:www-data", 200), ("uid:nobody", 503), ("uid:root", 503)]
+    {
+        let serve = Serve::app(&app("wrong.py")).args(["--allow", allow]);
+        let site = Example::open("apache-examples/fastcgi.conf").in_front_of(serve);
+        assert_eq!(site.get("/hello").status, status, "{allow}");
+        if status == 503 {
+            // Said once a second; the test itself was the first.
+            wait::until("the log names Apache's user", || {
+                assert_eq!(site.get("/hello").status, 503);
+                site.flupd.log().contains("peer=\"uid 33, gid 33, pid ")
+            });
+        }
+    }
+}
+
+/// A web server reaches flupd over IPv6, and is let in by its network.
+#[test]
+fn a_web_server_over_ipv6() {
+    for (allow, status) in [("::/64", 200), ("2001:db8::/32", 502)] {
+        let address = format!("[::1]:{}", ports::free());
+        let flupd = serve(&[&address], &["--allow", allow]);
+        let web = Example::open("nginx-examples/fastcgi.conf")
+            .with("unix:/run/flupd/app.sock", &address)
+            .boot();
+        let answer = Request::get("/hello").send(web.address()).unwrap();
+        assert_eq!(answer.status, status, "{allow}: {}", flupd.log());
     }
 }

@@ -2,6 +2,7 @@
 //! for a whole site are booted by the cases of `servers/`.
 
 mod apache;
+mod behind_proxy;
 mod django;
 mod flup;
 mod folders;
