@@ -29,8 +29,10 @@ export function show(report, app) {
 }
 
 /** What a generation does, in a word. */
-function stateOf({ draining, workers }) {
+function stateOf({ draining, asleep, workers }) {
   if (draining) return "draining";
+  // The next request starts a worker.
+  if (asleep) return "asleep";
   return workers.some(({ state }) => state === "ready" || state === "stuck") ? "serving" : "starting";
 }
 
@@ -60,7 +62,9 @@ class Group {
     say(this.state, state);
     const [busy, threads] = ["busy", "threads"].map((key) => group.workers.reduce((sum, worker) => sum + worker[key], 0));
     const waits = group.waiting ? `, ${group.waiting} waiting, the first for ${duration(group.waiting_ms)}` : "";
-    say(this.facts, `${many(group.workers.length, "worker")}, ${busy} of ${many(threads, "thread")} busy${waits}`);
+    const { workers_min: min, workers_max: max } = group;
+    const range = min === max ? "" : ` of ${min} to ${max}`;
+    say(this.facts, `${many(group.workers.length, "worker")}${range}, ${busy} of ${many(threads, "thread")} busy${waits}`);
     const rows = group.workers.map((worker) => {
       const row = this.#rows.get(worker.worker) ?? new WorkerRow();
       this.#rows.set(worker.worker, row);

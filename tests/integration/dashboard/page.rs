@@ -138,6 +138,26 @@ fn several_apps_are_told_apart() {
     assert_eq!(page.eval("document.querySelectorAll('#requests tbody').length"), 2);
 }
 
+/// An app that has workers on demand has none while nobody asks, and that is no fault.
+#[test]
+fn an_app_on_demand_sleeps() {
+    let serve = Serve::app(&app("stuck.py")).args([
+        "--workers",
+        "0..1",
+        "--threads",
+        "1",
+        "--idle-timeout",
+        "2",
+    ]);
+    let site = Site::serve(serve);
+    let page = site.look(DESK);
+    page.wait_for("#workers", "generation 1 asleep");
+    page.wait_for("#workers", "0 workers of 0 to 1, 0 of 0 threads busy");
+    site.answer("/pid");
+    page.wait_for("#workers", "generation 1 serving");
+    assert_eq!(page.errors(), Vec::<Value>::new());
+}
+
 /// The numbers are those of the load, and so are the pictures.
 #[test]
 fn the_charts_follow_the_load() {
