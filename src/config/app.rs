@@ -71,6 +71,8 @@ pub struct AppConfig {
     pub script_name: Option<String>,
     /// Bounds on its requests.
     pub limits: AppLimits,
+    /// How long running requests may take when its workers leave.
+    pub graceful_timeout: Duration,
     /// What a new worker must answer before it gets requests.
     pub probe: Option<ProbeRequest>,
     /// How new code begins at a reload.

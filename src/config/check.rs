@@ -106,7 +106,7 @@ impl<'s> Check<'s> {
         if written.apps.len() > MAX_APPS {
             return Err(self.source.whole(Mistake::Apps(written.apps.len())));
         }
-        let apps = written.apps.iter().map(|(name, app)| self.app(name, app));
+        let apps = written.apps.iter().map(|(name, app)| self.app(name, app, written));
         let apps = apps.collect::<Result<Vec<_>, _>>()?;
         if let [_, _, ..] = &*apps {
             let mut solo = written.apps.values().filter_map(|app| app.get_ref().solo.as_ref());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 
-use super::values::{Mode, Seconds, Size, SomeSeconds, Texts, Workers};
+use super::values::{Limit, Mode, Seconds, Size, SomeSeconds, Texts, Workers};
 use super::written::{Given, Written, WrittenApp, WrittenListen};
 use crate::cli::ServeArgs;
 use crate::cli::logs::Capture;
@@ -86,9 +86,9 @@ impl From<ServeArgs> for Written {
             canary: given(args.canary, |share| share.to_string()),
             canary_time: given(args.canary_time, SomeSeconds),
             queue: given(args.queue, i64::from),
-            queue_timeout: given(args.queue_timeout, SomeSeconds),
-            slow_request: given(args.slow_request, SomeSeconds),
-            request_timeout: given(args.request_timeout, SomeSeconds),
+            queue_timeout: given(args.queue_timeout, |time| Limit(Some(time))),
+            slow_request: given(args.slow_request, |time| Limit(Some(time))),
+            request_timeout: given(args.request_timeout, |time| Limit(Some(time))),
             request_grace: given(args.request_grace, Seconds),
             max_requests: given(args.max_requests, i64::from),
             max_requests_jitter: given(args.max_requests_jitter, i64::from),
@@ -118,6 +118,8 @@ impl From<ServeArgs> for Written {
             make_request_ids: Some(plain(args.logs.make_request_ids)),
             listen,
             apps: [(plain(String::new()), plain(app))].into(),
+            // What is said of the one app is said of all.
+            ..Self::default()
         }
     }
 }

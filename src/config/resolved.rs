@@ -64,7 +64,12 @@ impl ServeConfig {
             file.listen(listen, self);
         }
         for (id, app) in self.apps() {
-            file.app(&name(self, id), app, pythons.get(&id).map(PathBuf::as_path));
+            file.app(
+                &name(self, id),
+                app,
+                self.graceful_timeout,
+                pythons.get(&id).map(PathBuf::as_path),
+            );
         }
         file.0
     }
@@ -128,7 +133,7 @@ impl File {
         self.line("apps", &list(&names), names.len() == config.apps.len());
     }
 
-    fn app(&mut self, name: &str, app: &AppConfig, python: Option<&Path>) {
+    fn app(&mut self, name: &str, app: &AppConfig, grace: Duration, python: Option<&Path>) {
         let _ = write!(self.0, "\n[apps.{name}]\n");
         let is_default = |key| app.defaults.contains(&key);
         self.line("app", &app.app.clone().into(), false);
@@ -172,6 +177,7 @@ impl File {
         }
         let (limits, default) = (app.limits, AppLimits::default());
         self.value("queue", number(limits.queue), number(default.queue));
+        self.value("graceful-timeout", seconds(app.graceful_timeout), seconds(grace));
         self.given("queue-timeout", limits.time.queue.map(seconds));
         self.given("slow-request", limits.time.slow.map(seconds));
         self.given("request-timeout", limits.time.request.map(seconds));

@@ -66,6 +66,18 @@ pub struct Seconds(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SomeSeconds(pub Duration);
 
+/// A time that is a limit, or `off`: as [`SomeSeconds`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(pub Option<Duration>);
+
+/// A limit as it is written.
+pub fn limit(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "off" => Ok(None),
+        text => some_seconds(text).map(Some).map_err(|error| format!("{error}; or off")),
+    }
+}
+
 /// A file mode: see [`mode`]. As a number it is one that TOML has as octal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mode(pub u32);
@@ -151,6 +163,13 @@ impl<'de> Deserialize<'de> for SomeSeconds {
         let number = |number: i64| number.to_string();
         from.deserialize_any(Parsed { what: "a number of seconds", parse: some_seconds, number })
             .map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = |number: i64| number.to_string();
+        from.deserialize_any(Parsed { what: "a number of seconds", parse: limit, number }).map(Self)
     }
 }
 

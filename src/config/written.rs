@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::values::{Bound, Inherit, Mode, Seconds, Size, SomeSeconds, Texts, Workers};
+use super::values::{Bound, Inherit, Limit, Mode, Seconds, Size, SomeSeconds, Texts, Workers};
 use crate::observe::log::{LogFormat, LogLevel};
 
 /// A value that may be given, and where it stands.
@@ -25,6 +25,10 @@ pub(super) struct Written {
     pub(super) read_timeout: Given<SomeSeconds>,
     pub(super) write_timeout: Given<SomeSeconds>,
     pub(super) keep_timeout: Given<SomeSeconds>,
+    pub(super) queue_timeout: Given<Limit>,
+    pub(super) slow_request: Given<Limit>,
+    pub(super) request_timeout: Given<Limit>,
+    pub(super) request_grace: Given<Seconds>,
     pub(super) control: Given<String>,
     pub(super) control_group: Given<String>,
     pub(super) status: Given<String>,
@@ -85,10 +89,11 @@ pub(super) struct WrittenApp {
     pub(super) canary: Given<String>,
     pub(super) canary_time: Given<SomeSeconds>,
     pub(super) queue: Given<i64>,
-    pub(super) queue_timeout: Given<SomeSeconds>,
-    pub(super) slow_request: Given<SomeSeconds>,
-    pub(super) request_timeout: Given<SomeSeconds>,
+    pub(super) queue_timeout: Given<Limit>,
+    pub(super) slow_request: Given<Limit>,
+    pub(super) request_timeout: Given<Limit>,
     pub(super) request_grace: Given<Seconds>,
+    pub(super) graceful_timeout: Given<Seconds>,
     pub(super) max_requests: Given<i64>,
     pub(super) max_requests_jitter: Given<i64>,
     pub(super) max_age: Given<SomeSeconds>,

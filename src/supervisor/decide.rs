@@ -258,8 +258,11 @@ impl State {
                 self.groups.values().filter_map(|group| group.wake_at(serves)).min()
             }
         };
-        let drained = self.groups.values().flat_map(Group::drained_since).min();
-        let drained = drained.map(|since| since + self.grace);
+        let drained = self.groups.values().flat_map(|group| {
+            let grace = group.grace(self.grace);
+            group.drained_since().map(move |since| since + grace)
+        });
+        let drained = drained.min();
         let orders = [self.reload_wake_at(), self.upgrade_wake_at(), self.watch_wake_at()];
         [deadline, starts, drained].into_iter().chain(orders).flatten().min()
     }
@@ -423,13 +426,19 @@ impl State {
         self.abandon_reload("flupd is stopping", now, actions);
         actions.push(Action::NoReload("flupd is stopping".to_owned()));
         self.successor_ended("flupd is stopping", actions);
-        actions.push(Action::Log(Note::Stopping { grace: self.grace }));
+        actions.push(Action::Log(Note::Stopping { grace: self.longest_grace() }));
         self.stop(now, actions);
+    }
+
+    /// How long the requests of all apps may take when flupd ends: they end together.
+    fn longest_grace(&self) -> Duration {
+        let graces = self.groups.values().map(|group| group.grace(self.grace));
+        graces.max().unwrap_or(self.grace)
     }
 
     /// Accepts no more, and finishes what was begun.
     fn stop(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        self.phase = Phase::Stopping { deadline: now + self.grace };
+        self.phase = Phase::Stopping { deadline: now + self.longest_grace() };
         actions.push(Action::CloseListeners);
         match self.gateway {
             Gateway::Starting | Gateway::Listening(_) => {

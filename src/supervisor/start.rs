@@ -158,8 +158,8 @@ pub(super) async fn programs(
 
 pub(super) const fn plan(app: &AppConfig) -> Plan {
     let &AppConfig { workers, threads, preload, max_age, max_memory, ref probe, .. } = app;
-    let probe = probe.is_some();
-    Plan { workers, threads, preload, probe, max_age, max_memory }
+    let (probe, grace) = (probe.is_some(), Some(app.graceful_timeout));
+    Plan { workers, threads, preload, probe, grace, max_age, max_memory }
 }
 
 fn start_log<'p>(

@@ -250,3 +250,34 @@ fn flight_recorder() {
         drop(held);
     }
 }
+
+/// The file says limits for all apps; one has none, and its own time to leave.
+#[test]
+fn an_app_has_the_limits_of_all_or_its_own() {
+    let app = app("waiting.py");
+    let flupd = Serve::config(&format!(
+        "request-timeout = 0.5\n[[listen]]\nfastcgi = \"unix:app.sock\"\n\
+         [apps.short]\napp = {app:?}\nworkers = 1\nthreads = 1\nprefix = \"/short\"\n\
+         [apps.long]\napp = {app:?}\nworkers = 1\nthreads = 1\nprefix = \"/long\"\n\
+         request-timeout = \"off\"\ngraceful-timeout = 0.5\n"
+    ))
+    .on_its_socket();
+    flupd.wait_for_workers(2);
+    let asks = |app: &str| {
+        let (started, gate) = (flupd.file(app), flupd.file("gate"));
+        let target = format!("/{app}/hold?started={}&gate={}", started.display(), gate.display());
+        let mut stream = flupd.connect();
+        // A GET would be given to the next worker.
+        stream.write_all(&fcgi::request(1, 0, "POST", &target, b"")).unwrap();
+        wait::until_exists(&started);
+        stream
+    };
+    let mut held = asks("long");
+    let over = Answer::read(&mut asks("short"), 1).unwrap().text();
+    assert!(over.starts_with("Status: 504"), "{over}");
+    // It has run for longer than that by now, and ends when its worker has to leave.
+    assert!(flupd.order(&["reload"]).status.success());
+    let cut = Answer::read(&mut held, 1).unwrap().text();
+    assert!(cut.starts_with("Status: 502"), "{cut}");
+    flupd.wait_for_log("the time for running requests of the old generation is over");
+}

@@ -2,15 +2,16 @@
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::Spanned;
 
-use super::{Check, value};
+use super::{Check, DEFAULT_GRACE, value};
 use crate::config::app::Environment;
 use crate::config::mistake::Mistake;
 use crate::config::source::{ConfigError, Source};
-use crate::config::values::{Inherit, Size, SomeSeconds, Texts};
-use crate::config::written::{Given, WrittenApp};
+use crate::config::values::{Inherit, Limit, Size, Texts};
+use crate::config::written::{Given, Written, WrittenApp};
 use crate::config::{AppConfig, AppLimits, PerWorker, TimeLimits, Workers};
 
 /// How many threads a worker can have.
@@ -35,6 +36,7 @@ impl Check<'_> {
         &self,
         name: &Spanned<String>,
         written: &Spanned<WrittenApp>,
+        all: &Written,
     ) -> Result<AppConfig, ConfigError> {
         let from_file = matches!(self.source, Source::File { .. });
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -50,7 +52,7 @@ impl Check<'_> {
         };
         let privileges = self.privileges(app, written.span())?;
         let mut defaults = Vec::new();
-        let solo = self.solo(app)?;
+        let solo = self.solo(app, all)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from).min(1024);
         let (cores, threads) = if solo { (1, 1) } else { (cores, DEFAULT_THREADS) };
         let workers = self.workers(app, cores)?.unwrap_or_else(|| {
@@ -74,6 +76,7 @@ impl Check<'_> {
         let script_name = self.script_name(&app.script_name)?;
         let mount = script_name.as_ref().or(prefixes.first()).map_or("", String::as_str);
         let probe = self.probe(app, &hosts, mount)?;
+        let grace = value(&app.graceful_timeout).or(value(&all.graceful_timeout));
         Ok(AppConfig {
             name: from_file.then(|| name.get_ref().clone()),
             app: callable.to_owned(),
@@ -92,14 +95,15 @@ impl Check<'_> {
             script_name,
             probe,
             canary: self.canary(app)?,
-            limits: self.limits(app)?,
+            limits: self.limits(app, all)?,
+            graceful_timeout: grace.map_or(DEFAULT_GRACE, |grace| grace.0),
             max_age: value(&app.max_age).map(|age| age.0),
             max_memory: self.max_memory(app)?,
             defaults,
         })
     }
 
-    fn solo(&self, app: &WrittenApp) -> Result<bool, ConfigError> {
+    fn solo(&self, app: &WrittenApp, all: &Written) -> Result<bool, ConfigError> {
         let Some(solo) = app.solo.as_ref().filter(|solo| *solo.get_ref()) else { return Ok(false) };
         let preload = value(&app.preload).copied().unwrap_or(false);
         let nobody_looks = "while a solo worker runs the app, nobody looks at the time";
@@ -107,7 +111,9 @@ impl Check<'_> {
             let advice = "requests are counted in the gateway; max-age and max-memory work";
             return Err(self.at("solo", solo, Mistake::Conflict("max-requests", advice)));
         }
-        let conflict = match (preload, &app.threads, &app.slow_request, &app.request_timeout) {
+        let slow = limit(&app.slow_request, &all.slow_request);
+        let request = limit(&app.request_timeout, &all.request_timeout);
+        let conflict = match (preload, &app.threads, slow, request) {
             (true, ..) => ("preload", "solo workers import the app one by one"),
             (_, Some(_), ..) => ("threads", "a solo worker has one thread"),
             (_, _, Some(_), _) => ("slow-request", nobody_looks),
@@ -216,17 +222,18 @@ impl Check<'_> {
         }
     }
 
-    fn time_limits(&self, app: &WrittenApp) -> Result<TimeLimits, ConfigError> {
-        let some = |given: &Given<SomeSeconds>| value(given).map(|seconds| seconds.0);
-        if let (Some(grace), None) = (&app.request_grace, &app.request_timeout) {
+    fn time_limits(&self, app: &WrittenApp, all: &Written) -> Result<TimeLimits, ConfigError> {
+        let request = limit(&app.request_timeout, &all.request_timeout);
+        if let (Some(grace), None) = (&app.request_grace, request) {
             let alone = Mistake::Alone("request-timeout");
             return Err(self.at("request-grace", grace, alone));
         }
+        let grace = value(&app.request_grace).or(value(&all.request_grace));
         Ok(TimeLimits {
-            queue: some(&app.queue_timeout),
-            slow: some(&app.slow_request),
-            request: some(&app.request_timeout),
-            grace: value(&app.request_grace).map_or(TimeLimits::default().grace, |s| s.0),
+            queue: limit(&app.queue_timeout, &all.queue_timeout),
+            slow: limit(&app.slow_request, &all.slow_request),
+            request,
+            grace: grace.map_or(TimeLimits::default().grace, |seconds| seconds.0),
         })
     }
 
@@ -254,9 +261,9 @@ impl Check<'_> {
         }
     }
 
-    fn limits(&self, app: &WrittenApp) -> Result<AppLimits, ConfigError> {
+    fn limits(&self, app: &WrittenApp, all: &Written) -> Result<AppLimits, ConfigError> {
         let mut limits = AppLimits {
-            time: self.time_limits(app)?,
+            time: self.time_limits(app, all)?,
             per_worker: self.per_worker(app)?,
             ..AppLimits::default()
         };
@@ -279,6 +286,11 @@ impl Check<'_> {
         }
         Ok(limits)
     }
+}
+
+/// What an app says of a limit, or else what is said for all.
+fn limit(own: &Given<Limit>, all: &Given<Limit>) -> Option<Duration> {
+    value(own).or(value(all)).and_then(|limit| limit.0)
 }
 
 /// What `python` names: a bare command is looked up on PATH later, unless there

@@ -48,6 +48,10 @@ const SHOP: &str = "[apps.shop]\napp = \"shop.wsgi\"\n";
 /// A file with every key.
 const EVERYTHING: &str = r#"
             graceful-timeout = 5
+            queue-timeout = 20
+            slow-request = "off"
+            request-timeout = 60
+            request-grace = 2
             read-timeout = 1.5
             write-timeout = "2"
             keep-timeout = 3
@@ -99,6 +103,7 @@ const EVERYTHING: &str = r#"
             slow-request = 3
             request-timeout = "30"
             request-grace = 0
+            graceful-timeout = 90
             max-requests = 1000
             max-requests-jitter = 0
             max-age = 3600
@@ -175,6 +180,13 @@ fn every_key_is_read() {
     let (time, seconds) = (limits.time, |s| Some(Duration::from_secs_f64(s)));
     assert_eq!((time.queue, time.slow), (seconds(2.5), seconds(3.0)));
     assert_eq!((time.request, time.grace), (seconds(30.0), Duration::ZERO));
+    assert_eq!(Some(shop.graceful_timeout), seconds(90.0));
+    let time = blog.limits.time;
+    assert_eq!((time.queue, time.slow, time.request), (seconds(20.0), None, seconds(60.0)));
+    assert_eq!(
+        (time.grace, blog.graceful_timeout),
+        (Duration::from_secs(2), Duration::from_secs(5))
+    );
     assert_eq!(limits.per_worker, Some(PerWorker { requests: 1000, jitter: 0 }));
     assert_eq!((shop.max_age, shop.max_memory), (seconds(3600.0), Some(300 << 20)));
 }
@@ -265,6 +277,9 @@ fn every_mistake_says_where_it_stands() {
         (shop("canary = \"10\""), "flupd.toml:3:10: canary \"10\": write a share of the requests from 0.1% to 50%: 10%; or off"),
         (shop("canary-time = 1"), "flupd.toml:3:15: canary-time does nothing without canary; add that, or remove this"),
         (shop("solo = true\ncanary = \"10%\""), "flupd.toml:4:10: canary can't be used with solo; solo workers accept for themselves, and nobody shares out the requests"),
+        (shop("slow-request = 0"), "flupd.toml:3:16: slow-request: write more than 0 seconds; or off"),
+        (format!("request-timeout = 9\n{SHOP}request-timeout = \"off\"\nrequest-grace = 1\n"), "flupd.toml:5:17: request-grace does nothing without request-timeout; add that, or remove this"),
+        (format!("slow-request = 9\n{SHOP}solo = true\n"), "flupd.toml:4:8: solo can't be used with slow-request; while a solo worker runs the app, nobody looks at the time"),
         (shop("request-grace = 1"), "flupd.toml:3:17: request-grace does nothing without request-timeout; add that, or remove this"),
         (shop("solo = true\nmax-requests = 9"), "flupd.toml:3:8: solo can't be used with max-requests; requests are counted in the gateway; max-age and max-memory work"),
         (shop("max-requests = 0"), "flupd.toml:3:16: max-requests 0: write a number from 1 to 1000000000"),

@@ -39,6 +39,8 @@ pub(in crate::supervisor) struct Plan {
     pub(in crate::supervisor) preload: bool,
     /// Whether new workers have to answer a probe.
     pub(in crate::supervisor) probe: bool,
+    /// How long running requests may take when workers leave; none: as for all.
+    pub(in crate::supervisor) grace: Option<Duration>,
     /// The age at which a worker is replaced.
     pub(in crate::supervisor) max_age: Option<Duration>,
     /// The resident memory at which it is, in bytes.
@@ -99,6 +101,12 @@ impl Group {
             demand: Demand::new(plan.workers, plan.threads, now),
             sleeps: false,
         }
+    }
+
+    /// How long running requests may take when its workers leave, if it is this for
+    /// all.
+    pub(super) fn grace(&self, all: Duration) -> Duration {
+        self.plan.grace.unwrap_or(all)
     }
 
     pub(super) const fn id(&self) -> GroupId {

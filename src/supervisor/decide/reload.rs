@@ -144,7 +144,7 @@ impl State {
             _ => return,
         };
         actions.push(Action::Switch);
-        let until = now + self.grace;
+        let grace = self.grace;
         for (id, group) in &mut self.groups {
             let replaced = removed.contains(&id.app) || groups.iter().any(|new| new.app == id.app);
             if groups.contains(id) {
@@ -155,6 +155,7 @@ impl State {
                 if self.gateway == Gateway::Within {
                     actions.extend(group.workers().map(Action::StopWorker));
                 }
+                let until = now + group.grace(grace);
                 group.leave(until, actions);
             }
         }
@@ -198,9 +199,9 @@ impl State {
             Reload::Comparing(Comparison { groups, .. }) => {
                 actions.push(Action::Tell(ToGateway::CanaryEnds));
                 // They have requests, and finish them.
-                let until = now + self.grace;
                 for id in &groups {
                     if let Some(group) = self.groups.get_mut(id) {
+                        let until = now + group.grace(self.grace);
                         group.leave(until, actions);
                     }
                 }
@@ -231,8 +232,10 @@ impl State {
                 group.kill_workers(|occupant| !occupant.is_ending(), actions);
             }
         }
-        if let Some(until) = now.checked_sub(self.grace) {
-            self.groups.values_mut().for_each(|group| group.cut_drained(until, actions));
+        for group in self.groups.values_mut() {
+            if let Some(until) = now.checked_sub(group.grace(self.grace)) {
+                group.cut_drained(until, actions);
+            }
         }
         self.groups.retain(|id, group| {
             let gone = group.is_gone();

@@ -89,7 +89,7 @@ impl State {
     pub(super) fn successor_took(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if matches!(self.upgrade, Upgrade::Trusted { .. }) {
             self.upgrade = Upgrade::Done;
-            actions.push(Action::Log(Note::Upgraded { grace: self.grace }));
+            actions.push(Action::Log(Note::Upgraded { grace: self.longest_grace() }));
             actions.push(Action::Retire);
             self.stop(now, actions);
             if !self.gateway.is_alive() {

@@ -63,6 +63,27 @@ fn who_does_not_leave_in_time_is_killed() {
 }
 
 #[test]
+fn an_app_may_have_its_own_time_to_leave() {
+    let now = Instant::now();
+    let patient = Plan { grace: Some(GRACE * 2), ..two(false) };
+    let mut scene = Scene { state: State::new([(GROUP, patient)], false, GRACE, now), now };
+    for event in [Event::Tick, Event::GatewayListens, ready(1), ready(2), Event::ReloadWanted] {
+        scene.is(event);
+    }
+    scene.is(reload_to(vec![(NEW, two(false))]));
+    scene.is(ready(3));
+    scene.is(ready(4));
+    scene.is(Event::GatewaySwitched);
+    assert_eq!(scene.passes(30.0).does(Event::Tick), []);
+    assert_eq!(scene.passes(30.0).does(Event::Tick), [KillWorker(1), KillWorker(2)]);
+    // The new one has that of all.
+    scene.is(exited(1, 9));
+    scene.is(exited(2, 9));
+    let stopping = scene.is(Event::Signal);
+    assert!(stopping.contains(&Log(Note::Stopping { grace: GRACE })), "{stopping:?}");
+}
+
+#[test]
 fn one_that_fails_leaves_all_as_it_was() {
     for failure in [failed(4), exited(4, 11)] {
         let mut scene = trying();
