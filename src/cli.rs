@@ -12,7 +12,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
 use self::control::{
-    ControlArgs, LogLevelArgs, ReloadArgs, ScaleArgs, StatusArgs, TopArgs, TraceArgs,
+    ControlArgs, LogLevelArgs, ReloadArgs, RestartArgs, ScaleArgs, StatusArgs, TopArgs, TraceArgs,
 };
 use self::logs::LogArgs;
 use crate::config::values::{self, Workers};
@@ -88,6 +88,8 @@ pub enum Command {
     /// Have the flupd program that is installed now take over from the one that runs, without losing
     /// a request
     Upgrade(ControlArgs),
+    /// Have it replace the workers of an app one after the other, with the configuration that it has
+    Restart(RestartArgs),
     /// Give an app of a flupd that runs another number of workers, until the next reload
     Scale(ScaleArgs),
     /// Have it finish what it does, and end; returns when it has

@@ -42,6 +42,9 @@ pub fn main() -> ExitCode {
             commands::order::run(Order::Reload { app: args.app, canary }, &args.control)
         }
         Command::Upgrade(args) => commands::order::run(Order::Upgrade, &args),
+        Command::Restart(args) => {
+            commands::order::run(Order::Restart { app: args.app }, &args.control)
+        }
         Command::Scale(args) => commands::order::scale(&args),
         Command::Stop(args) => commands::order::run(Order::Stop, &args),
         Command::ReopenLogs(args) => commands::order::run(Order::ReopenLogs, &args),

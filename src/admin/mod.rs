@@ -48,6 +48,12 @@ pub enum Order {
     },
     /// Have the program of flupd, as it is on disk now, take over.
     Upgrade,
+    /// Replace the workers of one app or of all, one after the other, without reading
+    /// the configuration.
+    Restart {
+        /// Its name.
+        app: Option<String>,
+    },
     /// Other bounds for the number of workers, until the next reload.
     Scale {
         /// The name of the app, where there can be several.

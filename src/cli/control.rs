@@ -41,6 +41,16 @@ pub struct ReloadArgs {
     pub control: ControlArgs,
 }
 
+/// `flupd restart`, raw.
+#[derive(Debug, Args)]
+pub struct RestartArgs {
+    /// Only this app of the configuration file [default: all]
+    pub app: Option<String>,
+
+    #[command(flatten)]
+    pub control: ControlArgs,
+}
+
 /// `flupd scale`, raw.
 #[derive(Debug, Args)]
 pub struct ScaleArgs {

@@ -1,4 +1,4 @@
-//! `flupd reload`, `upgrade`, `scale`, `stop`, `reopen-logs` and `log-level`: orders for a flupd that
+//! `flupd reload`, `upgrade`, `scale`, `restart`, `stop`, `reopen-logs` and `log-level`: orders for a flupd that
 //! runs.
 
 use std::io::Write;

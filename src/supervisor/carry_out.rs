@@ -108,6 +108,14 @@ impl Supervisor<'_> {
                     cause: Cause::Lost(format!("it can't be given the sockets: {error}")),
                 });
             }
+            Action::Restarted(group, why) => {
+                let name = self.app_name(group.app).map(str::to_owned);
+                let why = why.map(|why| match name {
+                    Some(name) => format!("{name}: {why}"),
+                    None => why,
+                });
+                self.waiting.restarts.ended(group, why);
+            }
             Action::Forget(group) => drop(self.programs.remove(&group)),
             Action::ReopenLogs => self.logs.reopen(),
             Action::CloseListeners => self.listeners = None,

@@ -22,6 +22,7 @@ mod proof;
 mod recycle;
 mod reload;
 mod replace;
+mod restart;
 mod upgrade;
 mod verdict;
 mod watch;
@@ -80,6 +81,8 @@ pub(super) enum Event {
     Load { group: GroupId, load: Load },
     /// It may have so many workers from now on.
     Scale { group: GroupId, workers: Workers },
+    /// Their workers shall be replaced.
+    Restart(Vec<GroupId>),
     /// How much resident memory workers have, in bytes.
     Weighed(BTreeMap<u64, u64>),
     /// The gateway accepts connections.
@@ -173,6 +176,8 @@ pub(super) enum Action {
     Refuse(String),
     /// Accept connections and orders in its place.
     TakeOver,
+    /// The workers of this group were replaced; or not, for this reason.
+    Restarted(GroupId, Option<String>),
     /// Nobody of this group is left.
     Forget(GroupId),
     /// Send the gateway a message.
@@ -344,6 +349,7 @@ impl State {
                     group.scale(workers, actions);
                 });
             }
+            Event::Restart(groups) => self.restart(&groups, now, &mut actions),
             Event::Weighed(sizes) => self.weigh(&sizes, now),
             Event::GatewayListens => self.gateway_listens(now, &mut actions),
             Event::GatewaySwitched => self.gateway_switched(false, &mut actions),
@@ -368,6 +374,7 @@ impl State {
         self.settle_upgrade(now, &mut actions);
         self.look_at_gateway(now, &mut actions);
         self.settle_canary(now, &mut actions);
+        self.settle_restarts(now, &mut actions);
         self.see_off(now, &mut actions);
         self.prove(&mut actions);
         self.announce(&mut actions);
@@ -465,13 +472,6 @@ impl State {
             self.phase = Phase::Serving;
             actions.push(Action::Log(Note::Ready));
         }
-    }
-
-    /// Has workers come and go as they are needed.
-    fn follow(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let stopping = self.phase != Phase::Serving;
-        let around = Surroundings { last_hope: false, stopping, gateway: self.gateway, now };
-        self.groups.values_mut().for_each(|group| group.follow(&around, actions));
     }
 
     /// Starts what is missing and due. While the gateway drains, the pools are

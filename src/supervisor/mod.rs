@@ -23,6 +23,7 @@ mod orphans;
 mod processes;
 mod program;
 mod reload;
+mod restarts;
 mod signals;
 pub(crate) mod spawn;
 mod start;

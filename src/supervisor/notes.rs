@@ -38,6 +38,12 @@ pub(super) enum Note {
     Sleeps,
     /// There may be so many from now on.
     Scaled { workers: Workers },
+    /// All workers shall be replaced.
+    Restarting,
+    /// They are.
+    Restarted,
+    /// Those that have not been go on.
+    RestartFailed { error: String },
     /// A worker that leaves has no more time.
     DrainCut { worker: u64 },
     /// The zygote has imported the app.
@@ -148,6 +154,7 @@ impl Note {
                     Due::Requests => ("--max-requests", None),
                     Due::Age => ("--max-age", None),
                     Due::Memory(bytes) => ("--max-memory", Some(bytes / 1024)),
+                    Due::Ordered => ("flupd restart", None),
                 };
                 info!(app = name, worker, option, rss_kib, "worker is due and is replaced");
             }
@@ -160,6 +167,14 @@ impl Note {
             Self::Sleeps => info!(app = name, "no worker is needed; the next request starts one"),
             Self::Scaled { workers } => {
                 info!(app = name, %workers, "the number of workers is set");
+            }
+            Self::Restarting => {
+                info!(app = name, "restarting: replacing one worker after the other")
+            }
+            Self::Restarted => info!(app = name, "restarted"),
+            Self::RestartFailed { error } => {
+                let error = indented(error);
+                error!(app = name, %error, "the restart has failed; the other workers go on");
             }
             Self::DrainCut { worker } => warn!(
                 app = name,

@@ -8,6 +8,7 @@ use super::Supervisor;
 use super::admin::Ordered;
 use super::decide::Event;
 use super::limits::OpenFiles;
+use super::restarts::Restarts;
 use crate::admin::{Order, Outcome};
 use crate::config::{AppId, Canary, GroupId};
 use crate::control::ToGateway;
@@ -28,6 +29,7 @@ pub(super) struct Waiting {
     last_question: u64,
     /// For the new program.
     upgrade: Vec<oneshot::Sender<Outcome>>,
+    pub(super) restarts: Restarts,
     /// For the end. They never get an answer: it ends with us.
     stop: Vec<oneshot::Sender<Outcome>>,
 }
@@ -155,6 +157,10 @@ impl Supervisor<'_> {
                 }
                 None => Outcome::Failed("the gateway is being started; ask again".to_owned()),
             },
+            Order::Restart { app } => match self.scope(app) {
+                Ok(scope) => return self.restart(&scope, waits),
+                Err(why) => Outcome::Failed(why),
+            },
             Order::Scale { app, min, max } => match self.scale(app, min, max) {
                 Ok(event) => {
                     let _ = waits.send(Outcome::Done);
@@ -179,6 +185,18 @@ impl Supervisor<'_> {
     fn scope(&self, app: Option<String>) -> Result<Scope, String> {
         let Some(name) = app else { return Ok(Scope::All) };
         Ok(Scope::Apps(BTreeSet::from([self.named(&name)?])))
+    }
+
+    /// Has the workers of these apps replaced.
+    fn restart(&mut self, scope: &Scope, waits: oneshot::Sender<Outcome>) -> Event {
+        let ids = self.config.apps.keys().copied().filter(|id| match scope {
+            Scope::All => true,
+            Scope::Apps(some) => some.contains(id),
+        });
+        let group = |app| GroupId { app, generation: self.reloads.active(app) };
+        let groups: Vec<_> = ids.map(group).collect();
+        self.waiting.restarts.begin(&groups, waits);
+        Event::Restart(groups)
     }
 
     /// Gives an app other bounds for the number of its workers.

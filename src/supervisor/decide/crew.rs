@@ -10,15 +10,24 @@
 
 use std::time::Instant;
 
-use super::Action;
 use super::demand::Crew;
 use super::gateway::Gateway;
 use super::group::{Group, Surroundings};
 use super::place::{Occupant, Place, Stay};
 use super::reload::Stage;
+use super::{Action, Phase, State};
 use crate::config::Workers;
 use crate::control::{Load, ToGateway};
 use crate::supervisor::notes::Note;
+
+impl State {
+    /// Has workers come and go as they are needed.
+    pub(super) fn follow(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let stopping = self.phase != Phase::Serving;
+        let around = Surroundings { last_hope: false, stopping, gateway: self.gateway, now };
+        self.groups.values_mut().for_each(|group| group.follow(&around, actions));
+    }
+}
 
 impl Group {
     /// The places that are there to stay.

@@ -18,6 +18,7 @@ use super::demand::Demand;
 use super::gateway::Gateway;
 use super::place::{Occupant, Place, Stay};
 use super::reload::Stage;
+use super::restart::Restart;
 use super::zygote::Zygote;
 use crate::config::{GroupId, Workers};
 use crate::control::ToGateway;
@@ -64,6 +65,7 @@ pub(super) struct Group {
     pub(super) demand: Demand,
     /// Whether there is no place, which is as it should be.
     pub(super) sleeps: bool,
+    pub(super) restart: Option<Restart>,
 }
 
 /// See the diagram above.
@@ -100,6 +102,7 @@ impl Group {
             places: std::iter::repeat_with(|| Place::new(now)).take(plan.workers.first()).collect(),
             demand: Demand::new(plan.workers, plan.threads, now),
             sleeps: false,
+            restart: None,
         }
     }
 
@@ -162,7 +165,8 @@ impl Group {
             Zygote::Starting | Zygote::Ending(_) => None,
         };
         let change = (self.stage == Stage::Active).then(|| self.next_change(serves)).flatten();
-        start.into_iter().chain(self.next_birthday()).chain(change).min()
+        let rest = [self.next_birthday(), change, self.restart_deadline()];
+        start.into_iter().chain(rest.into_iter().flatten()).min()
     }
 
     pub(super) fn worker_ready(
@@ -183,6 +187,7 @@ impl Group {
         let replacement = place.used;
         self.start = Start::Proven;
         self.failure = None;
+        self.restart_goes_on(around.now);
         if !replacement {
             let wanted = self.size();
             self.demand.were_wanted(wanted, around.now);

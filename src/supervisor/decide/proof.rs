@@ -31,7 +31,8 @@ impl Group {
         around: &Surroundings,
         actions: &mut Vec<Action>,
     ) {
-        let asks = self.plan.probe && (self.stage == Stage::Trial || !self.is_proven());
+        let new_code = self.stage == Stage::Trial || self.restart.is_some();
+        let asks = self.plan.probe && (new_code || !self.is_proven());
         if !asks {
             return self.worker_ready(worker, app, python, around, actions);
         }

@@ -28,6 +28,8 @@ pub(in crate::supervisor) enum Due {
     Age,
     /// It has so much resident memory, in bytes.
     Memory(u64),
+    /// It was ordered.
+    Ordered,
 }
 
 impl State {
@@ -53,6 +55,7 @@ impl State {
             && matches!(self.gateway, Gateway::Listening(_) | Gateway::Within);
         for group in self.groups.values_mut() {
             group.ripen(now);
+            group.heed_restart();
             if serves && group.stage == Stage::Active {
                 group.recycle(now, actions);
             }

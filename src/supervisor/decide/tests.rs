@@ -5,6 +5,7 @@ mod proof;
 mod recycle;
 mod reload;
 mod replace;
+mod restart;
 mod several;
 mod upgrade;
 mod watch;

@@ -45,6 +45,7 @@ impl Group {
         if self.zygote == Zygote::Starting {
             self.zygote = Zygote::Ready(around.now);
             self.preload_fails = false;
+            self.restart_goes_on(around.now);
             let replacement = self.places.iter().any(|place| place.is_used());
             let ready = Note::ZygoteReady { app, python, replacement };
             actions.push(Action::LogOf(self.id, ready));

@@ -4,6 +4,7 @@
 mod dynamic;
 mod on_demand;
 mod orders;
+mod restart;
 
 use std::collections::BTreeSet;
 use std::fs;
