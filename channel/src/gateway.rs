@@ -22,7 +22,7 @@ use crate::memory::Mapping;
 use crate::replies::State;
 pub use crate::replies::{Payload, Replies, Reply, Taken};
 use crate::ring::Reader;
-use crate::slot::{BODY_FILE, BODY_SHARED, DATA_FILE, PARAMS_FILE, Parts, Slot, TIMED};
+use crate::slot::{BODY_FILE, BODY_SHARED, COSTED, DATA_FILE, PARAMS_FILE, Parts, Slot, TIMED};
 use crate::sync::Ordering;
 use crate::waits::WaitsOf;
 use crate::{Begun, Phase, Role, activity, beside, request};
@@ -122,6 +122,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<(Memory, Vec<Port>)> {
             state: State::Asked,
             table: Vec::new(),
             timed: false,
+            costed: false,
         })
     };
     let ports = sockets.into_iter().enumerate().map(port).collect::<io::Result<_>>()?;
@@ -188,6 +189,8 @@ pub struct Port {
     table: Vec<u8>,
     /// Whether the worker shall tell the times of what is staged from here on.
     pub timed: bool,
+    /// And what it has cost.
+    pub costed: bool,
 }
 
 impl Port {
@@ -235,7 +238,7 @@ impl Port {
         let length = request::encoded_length(params);
         let mut parts = Parts {
             role: role as u32,
-            place: if self.timed { TIMED } else { 0 },
+            place: if self.timed { TIMED } else { 0 } | if self.costed { COSTED } else { 0 },
             params: length,
             body: body.length(),
             data: data.map_or(0, Body::length),

@@ -19,6 +19,7 @@ mod activity;
 mod beside;
 mod body;
 mod claimed;
+pub mod cost;
 mod error;
 mod frame;
 mod futex;

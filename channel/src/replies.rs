@@ -73,7 +73,7 @@ impl<'p> Payload<'p> {
     /// A private copy as times, if it has their length.
     fn times(self) -> Option<Times> {
         let mut copy = BytesMut::new();
-        if self.len() == times::LENGTH {
+        if self.len() <= times::MAX_LENGTH {
             self.append_to(&mut copy);
         }
         Times::decode(&copy)

@@ -25,6 +25,8 @@ pub(crate) const DATA_FILE: u32 = 4;
 pub(crate) const BODY_SHARED: u32 = 8;
 /// The worker shall tell when it did what.
 pub(crate) const TIMED: u32 = 16;
+/// And what it has cost.
+pub(crate) const COSTED: u32 = 32;
 
 /// One staged request; its params and body stand in the slot's area. The
 /// default, all zero, is free.

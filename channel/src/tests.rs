@@ -140,9 +140,9 @@ fn times_are_told_if_they_are_asked_for() {
         assert!(port.can_end());
         echo(port, request);
     });
-    for timed in [true, false, true] {
+    for (timed, costed) in [(true, false), (false, false), (true, true)] {
         let before = times::now();
-        port.timed = timed;
+        (port.timed, port.costed) = (timed, costed);
         // Small and large ones alike.
         for size in [0, layout::AREA] {
             port.stage(&params("/"), &Body::Memory(vec![0; size])).unwrap();
@@ -150,10 +150,11 @@ fn times_are_told_if_they_are_asked_for() {
             let answer = answer(&mut port).unwrap();
             assert_eq!(answer.end, Some(Outcome::Complete as u8));
             assert_eq!(answer.times.is_some(), timed);
-            if let Some(Times { claimed, begun, ended }) = answer.times {
+            if let Some(Times { claimed, begun, ended, cost }) = answer.times {
                 let long = u64::try_from(LONG.as_nanos()).unwrap();
                 assert!(before <= claimed && claimed + long <= begun && begun + long <= ended);
                 assert!(ended <= times::now());
+                assert_eq!(cost.is_some(), costed);
             }
         }
     }

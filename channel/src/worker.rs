@@ -17,6 +17,7 @@ use crate::body::Bodies;
 pub use crate::body::SharedBody;
 use crate::claimed::Claimed;
 pub use crate::claimed::{Body, Request};
+use crate::cost::Cost;
 use crate::frame::{HEADER, Kind, MAX_REPLY, MORE};
 use crate::futex::Slept;
 use crate::layout::{self, SLOTS, ThreadHead, WorkerHead};
@@ -24,7 +25,7 @@ use crate::memory::Mapping;
 use crate::observed;
 pub use crate::request::{EncodedParams, Pair};
 use crate::ring::Writer;
-use crate::slot::TIMED;
+use crate::slot::{COSTED, TIMED};
 use crate::times::{self, Times};
 use crate::{ChannelError, LogLevel, Outcome};
 
@@ -101,6 +102,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<Vec<Port>> {
             unrung: None,
             pump: None,
             times: None,
+            cost: None,
             claimed: None,
         })
         .collect())
@@ -131,6 +133,8 @@ pub struct Port {
     pump: Option<fn(Pump)>,
     /// Of the running request, if the gateway wants to know.
     times: Option<Times>,
+    /// What its thread had cost before, if the gateway wants to know.
+    cost: Option<Cost>,
     /// When the running request was claimed, if that was without the interpreter.
     claimed: Option<Instant>,
 }
@@ -207,6 +211,7 @@ impl Port {
         let Some(parts) = head.slots[self.slot].claim() else { return Ok(None) };
         self.fresh = true;
         self.times = (parts.place & TIMED != 0).then(Times::claimed);
+        self.cost = (parts.place & COSTED != 0).then(Cost::so_far);
         self.claimed = (detached && observed::is_on()).then(Instant::now);
         let claimed = Claimed {
             memory: &self.memory,
@@ -222,7 +227,7 @@ impl Port {
     /// Whether [`Port::end`] would not have to wait.
     pub fn can_end(&mut self) -> bool {
         // A frame of times comes first, if at all; the room is what is behind one header.
-        let times = if self.times.is_some() { times::LENGTH + HEADER } else { 0 };
+        let times = if self.times.is_some() { times::MAX_LENGTH + HEADER } else { 0 };
         self.room_now().is_some_and(|room| room >= times)
     }
 
@@ -325,8 +330,10 @@ impl Port {
     /// [`ChannelError::Closed`] when the gateway has gone.
     pub fn end(&mut self, outcome: Outcome) -> Result<(), ChannelError> {
         if let Some(times) = self.times.take() {
-            let times = Times { ended: times::now(), ..times };
-            self.put(Kind::Times, 0, &times.encode())?;
+            let cost = self.cost.take().map(|before| Cost::so_far().since(before));
+            let times = Times { ended: times::now(), cost, ..times };
+            let mut bytes = [0; times::MAX_LENGTH];
+            self.put(Kind::Times, 0, times.encode(&mut bytes))?;
         }
         self.put(Kind::End, outcome as u8, &[])?;
         self.slot = (self.slot + 1) % SLOTS;

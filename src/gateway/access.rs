@@ -42,6 +42,8 @@ const CLIENT_WENT: u16 = 499;
 #[derive(Debug)]
 pub(super) struct AccessLog {
     format: Format,
+    /// Whether a line tells what its request has cost.
+    wants_cost: bool,
     clock: RefCell<Clock>,
     socket: PacketSocket,
     /// Each holds whole lines; only the last is not full.
@@ -71,6 +73,7 @@ impl AccessLog {
     /// When the socket can't be watched.
     pub(super) fn new(format: Format, socket: OwnedFd) -> io::Result<Rc<Self>> {
         let log = Rc::new(Self {
+            wants_cost: format.wants_cost(),
             format,
             clock: RefCell::default(),
             socket: PacketSocket::new(socket)?,
@@ -81,6 +84,11 @@ impl AccessLog {
         });
         tokio::task::spawn_local(Rc::clone(&log).send_forever());
         Ok(log)
+    }
+
+    /// Notes of a request that has arrived just now.
+    pub(super) fn tally(&self) -> Box<Tally> {
+        Box::new(Tally::new(self.wants_cost))
     }
 
     /// Writes the line of a request.
@@ -117,6 +125,7 @@ impl AccessLog {
                 entry.times.gil = Some(begun.saturating_duration_since(claimed));
                 entry.times.app = Some(over.saturating_duration_since(begun));
             }
+            entry.cost = tally.cost();
             entry.times.first_byte = tally.first().map(|at| at.saturating_duration_since(begun));
             entry.seat = seated.map(|(_, seat)| seat);
             entry.attempts = exchange.attempts.get() + u8::from(seated.is_some());
@@ -213,6 +222,7 @@ fn entry<'e>(
         head: None,
         status: (ended.outcome == Outcome::Aborted).then_some(CLIENT_WENT),
         end: SystemTime::now(),
+        cost: None,
         times: Times { whole: now.saturating_duration_since(begun), ..Times::default() },
         bytes_in: params.map_or(0, |params| params.bytes().len() as u64),
         head_bytes: 0,

@@ -279,7 +279,7 @@ impl Connection {
             Ok(mut request) => {
                 request.identify(self.shared.ids.as_ref());
                 let (wake, line) = (Rc::clone(&self.wake), Rc::clone(&self.line));
-                let tally = self.shared.access.is_some().then(Box::default);
+                let tally = self.shared.access.as_ref().map(|access| access.tally());
                 let pool = route.app.choose();
                 let exchange = Exchange::new(request, Rc::clone(&pool), wake, open.id, line, tally);
                 open.listed = None;

@@ -189,6 +189,7 @@ impl Seat {
         if let Some(request) = &exchange.request {
             let mut port = self.port.borrow_mut();
             port.timed = exchange.tally().is_some();
+            port.costed = exchange.tally().is_some_and(|tally| tally.costed);
             let Request { role, params, body, data } = request;
             port.stage_as(*role, params, body, data.as_ref())?;
         }

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use flupd_channel::cost::Cost;
 use flupd_channel::gateway::Payload;
 use flupd_channel::times::{self, Times};
 use tokio::time::Instant;
@@ -26,28 +27,31 @@ pub(super) struct Tally {
     /// When the first byte of its answer was taken.
     first: Cell<Option<Instant>>,
     moments: Cell<Option<[Instant; 3]>>,
+    /// Whether its cost is of interest.
+    pub(super) costed: bool,
+    cost: Cell<Option<Cost>>,
     head: RefCell<BytesMut>,
     body: Cell<u64>,
     /// What flupd has answered by itself.
     refusal: RefCell<Option<Refusal>>,
 }
 
-/// The request has arrived just now.
-impl Default for Tally {
-    fn default() -> Self {
+impl Tally {
+    /// The request has arrived just now; `costed`: its cost is of interest.
+    pub(super) fn new(costed: bool) -> Self {
         Self {
             whole: park::now(),
             seated: Cell::default(),
             first: Cell::default(),
             moments: Cell::default(),
+            costed,
+            cost: Cell::default(),
             head: RefCell::default(),
             body: Cell::default(),
             refusal: RefCell::default(),
         }
     }
-}
 
-impl Tally {
     /// An app thread was found.
     pub(super) fn sit(&self, seated: Seated) {
         self.seated.set(Some((park::now(), seated)));
@@ -83,6 +87,12 @@ impl Tally {
             now.checked_sub(ago).unwrap_or(self.whole).max(self.whole)
         };
         self.moments.set(Some([times.claimed, times.begun, times.ended].map(at)));
+        self.cost.set(times.cost);
+    }
+
+    /// What it has cost, as the worker says.
+    pub(super) const fn cost(&self) -> Option<Cost> {
+        self.cost.get()
     }
 
     /// When the request was claimed by a thread, begun by the app, and over, as the

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use cgi::{Params, ResponseHead};
+use flupd_channel::cost::Cost;
 
 use super::clock::Clock;
 use super::escape;
-use super::field::{Field, Span, Unit};
+use super::field::{Field, Mode, Span, Unit};
 use super::format::{Format, Piece, Place};
 
 /// The longest line, in bytes. What is past that is cut.
@@ -27,6 +28,8 @@ pub struct LogEntry<'e> {
     pub end: SystemTime,
     /// Its times.
     pub times: Times,
+    /// What it has cost its worker, where that is known.
+    pub cost: Option<Cost>,
     /// Bytes of params and body.
     pub bytes_in: u64,
     /// Bytes of the answer's head.
@@ -193,6 +196,9 @@ impl<'e> LogEntry<'e> {
             Field::Lasted(span, unit) => {
                 self.times.get(*span).map_or(Value::Missing, |t| lasted(t, *unit))
             }
+            Field::Cpu(mode) => self.cpu_per_cent(*mode).map_or(Value::Missing, Value::Ours),
+            Field::CpuMicros => Value::number(self.cost.map(|cost| Mode::Both.of(cost))),
+            Field::Peak(unit) => Value::number(self.cost.map(|cost| cost.peak / unit)),
             Field::Connection => Value::Ours(self.connection().to_owned()),
             Field::Id => Value::text(self.params.and_then(request_id)),
             Field::Pid => Value::number(self.seat.map(|seat| seat.pid)),
@@ -244,6 +250,14 @@ impl<'e> LogEntry<'e> {
         let part = |name| self.param(name).unwrap_or_default();
         let path = [part(b"SCRIPT_NAME"), part(b"PATH_INFO")].concat();
         (!path.is_empty()).then_some(path.into())
+    }
+
+    /// CPU time, in per cent of the time for which an app thread had the request.
+    #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
+    fn cpu_per_cent(&self, mode: Mode) -> Option<String> {
+        let spent = mode.of(self.cost?) as f64;
+        let had = (self.times.gil? + self.times.app?).as_secs_f64() * 1e6;
+        Some(format!("{:.2}", if had > 0.0 { spent / had * 100.0 } else { 0.0 }))
     }
 
     const fn connection(&self) -> &'static str {

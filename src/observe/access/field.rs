@@ -1,5 +1,7 @@
 //! The fields of a format: which one a directive means.
 
+use flupd_channel::cost::Cost;
+
 use super::clock::TimeFormat;
 
 /// What a directive stands for.
@@ -35,6 +37,12 @@ pub(super) enum Field {
     Time(TimeFormat),
     /// One of the request's times.
     Lasted(Span, Unit),
+    /// `%C`: CPU time in per cent.
+    Cpu(Mode),
+    /// `%{cpu_us}x`.
+    CpuMicros,
+    /// `%M`: memory, in so many bytes each.
+    Peak(u64),
     /// `%X`.
     Connection,
     /// `%L`.
@@ -72,6 +80,25 @@ pub(super) enum Span {
     Gil,
     /// Inside the app.
     App,
+}
+
+/// Which part of CPU time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    User,
+    System,
+    Both,
+}
+
+impl Mode {
+    /// This part of a cost, in microseconds.
+    pub(super) const fn of(self, cost: Cost) -> u64 {
+        match self {
+            Self::User => cost.user,
+            Self::System => cost.system,
+            Self::Both => cost.user.saturating_add(cost.system),
+        }
+    }
 }
 
 /// How a time is written.
@@ -142,7 +169,19 @@ impl Field {
             "i" => Self::NamedParam(header_param(needed()?)),
             "e" => Self::NamedParam(needed()?.as_bytes().to_vec()),
             "o" => Self::ResponseHeader(needed()?.as_bytes().to_vec()),
-            "C" => Self::Cookie(needed()?.as_bytes().to_vec()),
+            // php-fpm's; a cookie of such a name is in %{Cookie}i.
+            "C" => match name {
+                None | Some("total") => Self::Cpu(Mode::Both),
+                Some("user") => Self::Cpu(Mode::User),
+                Some("system") => Self::Cpu(Mode::System),
+                Some(_) => Self::Cookie(needed()?.as_bytes().to_vec()),
+            },
+            "M" => Self::Peak(match name {
+                None | Some("bytes") => 1,
+                Some("kilobytes" | "kilo") => 1024,
+                Some("megabytes" | "mega") => 1024 * 1024,
+                Some(name) => return unknown(name, "bytes, kilobytes and megabytes"),
+            }),
             "t" => Self::Time(TimeFormat::parse(name)?),
             "T" => Self::Lasted(
                 Span::Whole,
@@ -196,8 +235,14 @@ impl Field {
             "queue_us" => Self::Lasted(Span::Queue, Unit::Micros),
             "gil_us" => Self::Lasted(Span::Gil, Unit::Micros),
             "app_us" => Self::Lasted(Span::App, Unit::Micros),
+            "cpu_us" => Self::CpuMicros,
             _ => return None,
         })
+    }
+
+    /// Whether it is known only if what a request costs is measured.
+    pub(super) const fn is_cost(&self) -> bool {
+        matches!(self, Self::Cpu(_) | Self::CpuMicros | Self::Peak(_))
     }
 
     /// Whether it is a number, where it is anything.
@@ -211,6 +256,9 @@ impl Field {
             | Self::BytesOut
             | Self::BytesBoth
             | Self::Lasted(..)
+            | Self::Cpu(_)
+            | Self::CpuMicros
+            | Self::Peak(_)
             | Self::Pid
             | Self::Thread
             | Self::Worker
@@ -222,7 +270,7 @@ impl Field {
 
 /// For error messages: what [`Field::own`] knows.
 const OWN: &str =
-    "uri, worker, outcome, why, attempts, peer, receive_us, queue_us, gil_us and app_us";
+    "uri, worker, outcome, why, attempts, peer, receive_us, queue_us, gil_us, app_us and cpu_us";
 
 /// The param in which a request header comes (RFC 3875, section 4.1.18).
 fn header_param(name: &str) -> Vec<u8> {

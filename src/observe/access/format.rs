@@ -107,6 +107,15 @@ impl Format {
     }
 }
 
+impl Format {
+    /// Whether a line tells what its request has cost: to measure that has a price.
+    pub fn wants_cost(&self) -> bool {
+        let is_cost =
+            |piece: &Piece| matches!(piece, Piece::Value(placed) if placed.field.is_cost());
+        self.pieces.iter().any(is_cost)
+    }
+}
+
 #[derive(Default)]
 struct Parser<'t> {
     text: &'t str,

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use cgi::{Params, ResponseHead};
+use flupd_channel::cost::Cost;
 
 use super::*;
 
@@ -52,6 +53,7 @@ fn line(format: &str, change: impl FnOnce(&mut LogEntry<'_>)) -> String {
             gil: Some(micros(30)),
             app: Some(micros(40)),
         },
+        cost: Some(Cost { user: 14, system: 7, peak: 3 << 20 }),
         bytes_in: 300,
         head_bytes: 50,
         body_bytes: 1000,
@@ -140,6 +142,7 @@ fn a_uri_that_the_web_server_does_not_tell_is_put_together() {
         status: None,
         end: SystemTime::UNIX_EPOCH,
         times: Times::default(),
+        cost: None,
         bytes_in: 0,
         head_bytes: 0,
         body_bytes: 0,
@@ -184,6 +187,7 @@ fn a_line_is_never_longer_than_its_bound() {
         status: Some(200),
         end: SystemTime::UNIX_EPOCH,
         times: Times::default(),
+        cost: None,
         bytes_in: 0,
         head_bytes: 0,
         body_bytes: 0,
@@ -198,4 +202,18 @@ fn a_line_is_never_longer_than_its_bound() {
     Format::parse(&format).unwrap().write(&entry, &mut Clock::default(), &mut out);
     assert_eq!(out.len(), 32 * 1024 + 1);
     assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
+}
+
+/// As php-fpm has them; the times are of the 70 µs for which a thread had it.
+#[test]
+fn a_request_has_its_cost() {
+    assert_eq!(line("%C %{user}C %{system}C %{total}C", |_| {}), "30.00 20.00 10.00 30.00");
+    assert_eq!(line("%M %{kilo}M %{megabytes}M %{cpu_us}x", |_| {}), "3145728 3072 3 21");
+    assert_eq!(line("%C %M %{cpu_us}x", |entry| entry.cost = None), "- - -");
+    let json = r#"{"cpu":%C,"peak":%{mega}M,"us":%{cpu_us}x}"#;
+    assert_eq!(line(json, |_| {}), r#"{"cpu":30.00,"peak":3,"us":21}"#);
+    for (format, wanted) in [("%M", true), ("%{user}C", true), ("%{session}C %s", false)] {
+        assert_eq!(Format::parse(format).unwrap().wants_cost(), wanted);
+    }
+    assert!(Format::parse("%{tera}M").unwrap_err().to_string().contains("megabytes"));
 }

@@ -1,5 +1,6 @@
 //! The access log: what stands in it against what was sent, through real web servers.
 
+mod cost;
 mod ends;
 mod fields;
 mod files;
