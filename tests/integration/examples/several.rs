@@ -151,3 +151,50 @@ fn haproxy() {
 fn caddy() {
     expect_failover("caddy-examples/several.caddyfile", Unanswered::AskedAgain);
 }
+
+/// A POST that runs in a flupd which is killed is given to no other one: it may have been
+/// done.
+fn expect_no_second_post(name: &str) {
+    let (server, example) = (Server::of(name), Example::open(name));
+    let dir = crate::harness::temp_dir();
+    let [a, b] = ["a", "b"].map(|name| match server {
+        Server::Haproxy => Place::Port(ports::free()),
+        _ => Place::Socket(dir.path().join(format!("{name}.sock"))),
+    });
+    let example = match (&a, &b) {
+        (Place::Socket(a), Place::Socket(b)) => example
+            .replace("/run/flupd/a.sock", a.to_str().unwrap())
+            .replace("/run/flupd/b.sock", b.to_str().unwrap()),
+        _ => {
+            example.replace("127.0.0.1:9000", &a.address()).replace("127.0.0.1:9001", &b.address())
+        }
+    };
+    let start = |place: &Place| Serve::app(&app("waiting.py")).on("--fastcgi", &place.address());
+    let both = [start(&a), start(&b)];
+    let web = example.boot();
+    let (started, gate) = (dir.path().join("started"), dir.path().join("gate"));
+    let target = format!("/hold?started={}&gate={}", started.display(), gate.display());
+    let address = web.address();
+    let client = thread::spawn(move || Request::post(&target, "once").send(address));
+    wait::until_exists(&started);
+    std::fs::remove_file(&started).unwrap();
+    // The first one has it: all are idle. The other one must never begin it.
+    both[0].signal(Signal::KILL);
+    thread::sleep(std::time::Duration::from_millis(300));
+    both[1].signal(Signal::TERM);
+    std::fs::write(&gate, "").unwrap();
+    let answer = client.join().unwrap();
+    let failed = answer.as_ref().map_or(true, |answer| answer.status >= 500);
+    assert!(failed, "the first one did not have it: {answer:?}");
+    assert!(!started.exists(), "it was done twice: {answer:?}");
+}
+
+#[test]
+fn nginx_repeats_no_post() {
+    expect_no_second_post("nginx-examples/upstream.conf");
+}
+
+#[test]
+fn haproxy_repeats_no_post() {
+    expect_no_second_post("haproxy-examples/several.cfg");
+}
