@@ -1,131 +1,34 @@
 //! What is written for flup and still kept, as its makers have it, behind real
-//! web servers.
+//! web servers, in each way in which it can be started.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use super::HOWTO;
+use super::site::{Script, get, nginx_on, page};
 use crate::harness::example::Example;
 use crate::harness::front::WebServer;
-use crate::harness::http::{Request, Response};
+use crate::harness::http::Request;
 use crate::harness::process::Process;
-use crate::harness::{flup, lighttpd, nginx, temp_dir, wait};
-
-/// A script, in the directory in which it works.
-struct Script {
-    dir: TempDir,
-}
-
-impl Script {
-    /// `app.fcgi` with this text below its first line.
-    fn new(text: &str) -> Self {
-        let script = Self { dir: temp_dir() };
-        let path = script.path("app.fcgi");
-        let python = Self::python();
-        fs::write(&path, format!("#!{}\n{text}", python.display())).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        script
-    }
-
-    /// The Python of the virtualenv in which our flup is.
-    fn python() -> PathBuf {
-        flup::virtualenv().join("bin/python")
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn command(&self, program: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(self.dir.path()).stdin(Stdio::null());
-        command.env_remove("FLUPD_WORKER_LIB").env_remove("PYTHONPATH");
-        command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
-        command
-    }
-
-    /// Runs a program to its end.
-    fn run(&self, program: &Path, arguments: &[&str]) {
-        let output = self.command(program, arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    /// Runs a program that goes on to serve on this socket.
-    fn serve(self, program: &Path, arguments: &[&str], socket: &Path) -> Served {
-        let mut command = self.command(program, arguments);
-        let mut process = Process::start("script", &mut command, self.path("log"));
-        wait::until("the script accepts connections", || {
-            if let Some(status) = process.ended() {
-                panic!("the script ended with {status}: {}", process.log());
-            }
-            std::os::unix::net::UnixStream::connect(socket).is_ok()
-        });
-        Served { process, _script: self }
-    }
-
-    /// `python app.fcgi`, which binds the socket `app.sock`, behind nginx.
-    fn behind_nginx(self, example: &str) -> (WebServer, Served) {
-        let (python, socket) = (Self::python(), self.path("app.sock"));
-        let served = self.serve(&python, &["app.fcgi"], &socket);
-        (nginx_on(example, &socket), served)
-    }
-
-    /// lighttpd starts it.
-    fn behind_lighttpd(self) -> (WebServer, Self) {
-        let example = Example::open("lighttpd-examples/spawn-flup.conf");
-        let example = example.site(self.dir.path()).lighttpds_socket(&self.path("lighttpd.sock"));
-        (lighttpd::start(&example), self)
-    }
-}
-
-fn nginx_on(example: &str, socket: &Path) -> WebServer {
-    nginx::start(|port| Example::open(example).listen(port).socket(socket))
-}
-
-/// A script that serves by itself.
-struct Served {
-    process: Process,
-    // Last, so that it goes after the process.
-    _script: Script,
-}
-
-impl Served {
-    /// Ends it by this signal, and expects this of what it then writes.
-    fn stop(mut self, signal: Signal, says: &str) {
-        self.process.signal(signal);
-        self.process.wait();
-        let log = self.process.log();
-        assert!(log.contains(says), "{says:?} is not in {log}");
-    }
-}
-
-fn get(web: &WebServer, target: &str) -> Response {
-    Request::get(target).send(web.address()).unwrap_or_else(|e| panic!("GET {target}: {e}"))
-}
-
-fn page(web: &WebServer, target: &str) -> String {
-    let answer = get(web, target);
-    assert_eq!(answer.status, 200, "{}\n{}", answer.text(), web.error_log());
-    answer.text()
-}
+use crate::harness::{nginx, wait};
 
 #[test]
 fn the_demo_of_pythons_howto_started_by_lighttpd() {
-    let script = Script::new(&format!("{HOWTO}WSGIServer(app).run()\n"));
-    let (web, _script) = script.behind_lighttpd();
-    let page = page(&web, "/some/where?a=b&c=d");
-    assert!(page.starts_with("<h1>FastCGI Environment</h1><table><tr><th>"), "{page}");
-    for row in [
-        "<tr><th>QUERY_STRING</th><td>a=b&amp;c=d</td></tr>",
-        "<tr><th>PATH_INFO</th><td>/some/where</td></tr>",
-        "<tr><th>SCRIPT_NAME</th><td></td></tr>",
-    ] {
-        assert!(page.contains(row), "{row} in {page}");
+    for kind in ["fcgi", "fcgi_fork", "fcgi_single"] {
+        let text = HOWTO.replace("flup.server.fcgi", &format!("flup.server.{kind}"));
+        Script::new("").in_each_way(&format!("{text}WSGIServer(app).run()\n"), |web, way| {
+            let page = page(web, "/some/where?a=b&c=d");
+            assert!(page.starts_with("<h1>FastCGI Environment</h1><table><tr><th>"), "{page}");
+            for row in [
+                "<tr><th>QUERY_STRING</th><td>a=b&amp;c=d</td></tr>",
+                "<tr><th>PATH_INFO</th><td>/some/where</td></tr>",
+                "<tr><th>SCRIPT_NAME</th><td></td></tr>",
+            ] {
+                assert!(page.contains(row), "{kind} {way:?}: {row} in {page}");
+            }
+        });
     }
 }
 
@@ -172,16 +75,20 @@ def upload():
     let body = format!(
         "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n{file}\r\n--b--\r\n"
     );
-    let upload = Request::post("/upload", body)
-        .header("Content-Type", "multipart/form-data; boundary=b")
-        .send(web.address())
-        .unwrap();
-    assert_eq!((upload.status, upload.text()), (200, "200000".into()));
+    let post_file = |web: &WebServer| {
+        let upload = Request::post("/upload", body.clone())
+            .header("Content-Type", "multipart/form-data; boundary=b");
+        let answer = upload.send(web.address()).unwrap();
+        (answer.status, answer.text())
+    };
+    assert_eq!(post_file(&web), (200, "200000".into()));
     assert_eq!(get(&web, "/no-such-page").status, 404);
 
     let run = "bottle.run(server=bottle.FlupFCGIServer, bindAddress=None)\n";
-    let (web, _script) = Script::new(&format!("{app}{run}")).behind_lighttpd();
-    assert_eq!(page(&web, "/hello/w%C3%B6rld"), "Hello wörld");
+    Script::new("").in_each_way(&format!("{app}{run}"), |web, way| {
+        assert_eq!(page(web, "/hello/w%C3%B6rld"), "Hello wörld", "{way:?}");
+        assert_eq!(post_file(web), (200, "200000".into()), "{way:?}");
+    });
 }
 
 #[test]
@@ -197,12 +104,14 @@ class hello:
 
 app = web.application(('/(.*)', 'hello'), globals())
 ";
-    // lighttpd says PHP_FCGI_CHILDREN, which web.py takes for the sign to serve fd 0.
-    let (web, _script) = Script::new(&format!("{app}app.run()\n")).behind_lighttpd();
-    assert_eq!(page(&web, "/world"), "Hello world");
-    let post = Request::post("/there", "said=this")
-        .header("Content-Type", "application/x-www-form-urlencoded");
-    assert_eq!(post.send(web.address()).unwrap().text(), "this/there");
+    // lighttpd says PHP_FCGI_CHILDREN, which web.py takes for the sign to serve fd 0;
+    // for CGI it has wsgiref.
+    Script::new("").in_each_way(&format!("{app}app.run()\n"), |web, way| {
+        assert_eq!(page(web, "/world"), "Hello world", "{way:?}");
+        let post = Request::post("/there", "said=this")
+            .header("Content-Type", "application/x-www-form-urlencoded");
+        assert_eq!(post.send(web.address()).unwrap().text(), "this/there", "{way:?}");
+    });
 
     for (run, example) in [
         ("web.wsgi.runfcgi(app.wsgifunc(), 'app.sock')\n", "nginx-examples/fastcgi.conf"),
@@ -261,24 +170,24 @@ fn trac() {
     );
     // What `trac-admin deploy` writes as cgi-bin/trac.fcgi.
     let text = format!(
-        "#!{}
-import os
+        "import os
 os.environ.setdefault('TRAC_ENV', {project:?})
 os.environ['TRAC_USE_FLUP'] = '1'
 from trac.web import fcgi_frontend
 assert fcgi_frontend.use_flup
 fcgi_frontend.run()
-",
-        Script::python().display()
+"
     );
-    fs::write(script.path("app.fcgi"), text).unwrap();
-    let (web, script) = script.behind_lighttpd();
-    let page = page(&web, "/wiki/WikiStart");
-    assert!(page.contains("Our Project") && page.contains("Welcome to Trac"), "{page}");
-    assert_eq!(get(&web, "/wiki/NoSuch%20Page%C3%A9").status, 404);
-    let newticket = get(&web, "/newticket");
-    assert!([200, 403].contains(&newticket.status), "{}", newticket.text());
-    drop((web, script));
+    script.in_each_way(&text, |web, way| {
+        let page = page(web, "/wiki/WikiStart");
+        assert!(
+            page.contains("Our Project") && page.contains("Welcome to Trac"),
+            "{way:?}: {page}"
+        );
+        assert_eq!(get(web, "/wiki/NoSuch%20Page%C3%A9").status, 404, "{way:?}");
+        let newticket = get(web, "/newticket");
+        assert!([200, 403].contains(&newticket.status), "{way:?}: {}", newticket.text());
+    });
 }
 
 #[test]
@@ -293,23 +202,21 @@ fn mercurial_serves_a_repository() {
     script.run(&python, &["-c", hg, "-R", at, "commit", "-A", "-u", "me", "-m", "the first one"]);
     // contrib/hgweb.fcgi of Mercurial.
     let text = format!(
-        "#!{}
-from mercurial import demandimport; demandimport.enable()
+        "from mercurial import demandimport; demandimport.enable()
 from mercurial.hgweb import hgweb
 from flup.server.fcgi import WSGIServer
 config = {at:?}.encode()
 WSGIServer(hgweb(config)).run()
-",
-        python.display()
+"
     );
-    fs::write(script.path("app.fcgi"), text).unwrap();
-    let (web, script) = script.behind_lighttpd();
-    let page = page(&web, "/log");
-    assert!(page.contains("the first one"), "{page}");
-    let clone = script.path("clone");
-    let url = format!("http://{}/", web.address());
-    script.run(&python, &["-c", hg, "clone", &url, clone.to_str().unwrap()]);
-    assert_eq!(fs::read_to_string(clone.join("file")).unwrap(), "of Mercurial\n");
+    script.in_each_way(&text, |web, way| {
+        let page = page(web, "/log");
+        assert!(page.contains("the first one"), "{way:?}: {page}");
+        let clone = script.path(&format!("clone by {way:?}"));
+        let url = format!("http://{}/", web.address());
+        script.run(&python, &["-c", hg, "clone", &url, clone.to_str().unwrap()]);
+        assert_eq!(fs::read_to_string(clone.join("file")).unwrap(), "of Mercurial\n", "{way:?}");
+    });
 }
 
 #[test]

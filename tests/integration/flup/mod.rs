@@ -2,8 +2,10 @@
 
 mod callers;
 mod hosted;
+mod moin;
 mod options;
 mod package;
+mod site;
 mod workers;
 
 /// The demo of Python's old "HOWTO Use Python in the web". `cgi.escape` has gone

@@ -9,7 +9,7 @@ use super::{python, source};
 
 /// The virtualenv with the programs that use flup, which `make test` makes; its pip
 /// made the wheel.
-fn callers() -> PathBuf {
+pub fn callers() -> PathBuf {
     let path = source("target/flup-venv");
     assert!(path.join(".stamp").exists(), "{} is missing: run `make test`", path.display());
     path
