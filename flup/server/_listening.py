@@ -8,6 +8,23 @@ import stat
 FCGI_LISTENSOCK_FILENO = 0
 
 
+def fill_standard_streams():
+    """Opens those of descriptors 0, 1 and 2 that the web server has left closed
+    (section 2.2): else they would be sockets of ours, which what somebody prints
+    would spoil, and which who puts a stream in its place would close.
+    """
+    while True:
+        null = os.open(os.devnull, os.O_RDWR)
+        if null > 2:
+            os.close(null)
+            return
+        os.set_inheritable(null, True)
+
+
+# Before the script opens anything itself.
+fill_standard_streams()
+
+
 def inherited():
     """The listening socket with which the web server has started this process
     (FastCGI 1.0, section 2.2); None if there is none, so that this is CGI.

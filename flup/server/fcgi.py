@@ -42,8 +42,6 @@ class WSGIServer(BaseFCGIServer, ThreadedServer):
             self, application, environ, multithreaded, multiprocess, bindAddress, umask,
             multiplexed, debug, roles, forceCGI,
         )
-        kw.pop("jobClass", None)
-        kw.pop("jobArgs", None)
         ThreadedServer.__init__(self, **kw)
 
     def run(self):

@@ -36,8 +36,6 @@ class WSGIServer(BaseFCGIServer, PreforkServer):
             self, application, environ, False, True, bindAddress, umask, multiplexed, debug,
             roles, forceCGI,
         )
-        for name in ("multithreaded", "multiprocess", "jobClass", "jobArgs"):
-            kw.pop(name, None)
         PreforkServer.__init__(self, **kw)
         self._timeout = timeout
 

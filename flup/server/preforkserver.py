@@ -30,6 +30,7 @@ class PreforkServer(Running):
     whoever is idle; if nobody is, it waits.
     """
 
+    # As flup: what is meant for the other servers is accepted.
     def __init__(self, minSpare=1, maxSpare=5, maxChildren=50, maxRequests=0, sockTimeout=0, **kw):
         if minSpare < 1:
             raise ValueError("minSpare must be at least 1!")

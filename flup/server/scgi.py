@@ -45,8 +45,6 @@ class WSGIServer(BaseSCGIServer, ThreadedServer):
             self, application, scriptName, environ, multithreaded, multiprocess, bindAddress,
             umask, allowedServers, loggingLevel, debug,
         )
-        kw.pop("jobClass", None)
-        kw.pop("jobArgs", None)
         ThreadedServer.__init__(self, **kw)
 
     def run(self):

@@ -39,8 +39,6 @@ class WSGIServer(BaseSCGIServer, PreforkServer):
             self, application, scriptName, environ, False, True, bindAddress, umask,
             allowedServers, loggingLevel, debug,
         )
-        for name in ("multithreaded", "multiprocess", "jobClass", "jobArgs"):
-            kw.pop(name, None)
         PreforkServer.__init__(self, **kw)
         self._timeout = timeout
 

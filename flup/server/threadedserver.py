@@ -18,7 +18,8 @@ class ThreadedServer(Running):
     within the pool's bounds. A request that finds none waits.
     """
 
-    def __init__(self, **kw):
+    # As flup: what is meant for its own pool is accepted.
+    def __init__(self, jobClass=None, jobArgs=(), **kw):
         self._threadPool = ThreadPool(**kw)
 
     def run(self, sock, timeout=1.0):

@@ -16,6 +16,7 @@ use crate::harness::http::Request;
 use crate::harness::process::Process;
 use crate::harness::script::Script;
 use crate::harness::{lighttpd, wait};
+use crate::spawned::way::Way;
 
 const FASTCGI: [&str; 3] = ["fcgi", "fcgi_fork", "fcgi_single"];
 
@@ -143,5 +144,39 @@ fn the_same_script_as_cgi() {
             let answer = String::from_utf8(output.stdout).unwrap();
             assert!(answer.ends_with("\r\n\r\n|/a|None"), "{answer}{:?}", output.stderr);
         }
+    }
+}
+
+/// The web servers and programs that start scripts, as FastCGI, SCGI and CGI.
+#[test]
+fn whoever_starts_it() {
+    let ways = [
+        (Way::LighttpdScgi, "fcgi"),
+        (Way::LighttpdCgi, "fcgi"),
+        (Way::LighttpdCgi, "cgi"),
+        (Way::Fcgid, "fcgi"),
+        (Way::Fcgid, "fcgi_fork"),
+        (Way::Fcgid, "fcgi_single"),
+        (Way::FcgidWrapper, "fcgi"),
+        (Way::ApacheCgid, "fcgi_fork"),
+        (Way::ApacheCgi, "fcgi"),
+        (Way::SpawnFcgi, "fcgi"),
+        (Way::SpawnFcgi, "fcgi_fork"),
+        (Way::Multiwatch, "fcgi_single"),
+    ];
+    for (way, kind) in ways {
+        let text = HOWTO.replace("flup.server.fcgi", &format!("flup.server.{kind}"));
+        let options = way.options();
+        let site =
+            way.start(Script::with(&format!("# flupd: {options}\n{text}WSGIServer(app).run()\n")));
+        for _ in 0..3 {
+            let answer = site.get("/some/where?a=b");
+            let page = answer.text();
+            assert_eq!(answer.status, 200, "{way:?} {kind}: {page}{}", site.log());
+            assert!(page.contains("/some/where</td></tr>"), "{way:?} {kind}: {page}");
+        }
+        let script = site.script.dir().to_owned();
+        drop(site);
+        assert!(!script.exists());
     }
 }

@@ -1,11 +1,12 @@
 //! The package itself: its own tests, and the wheel that it comes in.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::harness::flupd::FLUPD;
 use crate::harness::python::{self, Interpreter};
-use crate::harness::{flup, source};
+use crate::harness::{flup, source, temp_dir};
 
 /// `tests/flup/` with each Python of the machine. They mostly wait, so those of one
 /// Python run side by side.
@@ -38,7 +39,14 @@ fn its_own_tests_under_flupd() {
     let Interpreter { version, path } = interpreters.last().unwrap();
     let modules = modules();
     // The others do not start servers with `run()`.
-    let serving = ["test_fastcgi", "test_fork", "test_hooks", "test_scgi", "test_threads"];
+    let serving = [
+        "test_descriptors",
+        "test_fastcgi",
+        "test_fork",
+        "test_hooks",
+        "test_scgi",
+        "test_threads",
+    ];
     let modules: Vec<_> = modules.iter().filter(|name| serving.contains(&name.as_str())).collect();
     assert_eq!(modules.len(), serving.len());
     run(version, &modules, || {
@@ -47,6 +55,70 @@ fn its_own_tests_under_flupd() {
         command.env("PYTHONPATH", flup::target()).env("FLUPD", FLUPD);
         command
     });
+}
+
+/// It comes and goes as any package, with each Python.
+#[test]
+fn the_wheel_is_installed_and_uninstalled() {
+    let wheel = flup::wheel();
+    for Interpreter { version, path } in python::interpreters() {
+        let place = temp_dir();
+        let environment = place.path();
+        python::virtualenv(&path, environment);
+        let before = files(environment);
+        let at = environment.to_str().unwrap();
+        let wheel = wheel.to_str().unwrap();
+        flup::pip(&["--python", at, "install", "--no-compile", "--no-index", wheel]);
+        let import = "from flup.server.fcgi import WSGIServer; import flup.server._native as n; \
+                      print(n.library().Scoreboard.MOST > 0)";
+        let output = Command::new(environment.join("bin/python"))
+            .args(["-B", "-c", import])
+            .current_dir(environment)
+            .env_remove("PYTHONPATH")
+            .env_remove("FLUPD_WORKER_LIB")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.stdout, b"True\n", "Python {version}: {told}");
+        let metadata = files(environment).into_iter().find(|file| file.ends_with("METADATA"));
+        let metadata = fs::read_to_string(metadata.unwrap()).unwrap();
+        assert!(metadata.contains("License-Expression: MIT OR Apache-2.0\n"), "{metadata}");
+        assert!(metadata.contains("# flup on flupd\n"), "{metadata}");
+        flup::pip(&["--python", at, "uninstall", "--yes", "flup"]);
+        assert_eq!(files(environment), before, "Python {version}");
+    }
+}
+
+/// All files below a directory, in order.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![directory.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => found.push(entry.path()),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// docs/flup.md names the tests that hold what it promises.
+#[test]
+fn the_documentation_names_tests_that_there_are() {
+    let text = fs::read_to_string(source("docs/flup.md")).unwrap();
+    let tests: String = modules()
+        .iter()
+        .map(|name| fs::read_to_string(source(format!("tests/flup/{name}.py"))).unwrap())
+        .collect();
+    let named: Vec<_> = text.split('`').filter(|word| word.starts_with("test_")).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        assert!(tests.contains(&format!("def {name}(self)")), "{name}");
+    }
 }
 
 /// The modules of `tests/flup`.

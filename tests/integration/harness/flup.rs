@@ -27,11 +27,17 @@ pub fn wheel() -> PathBuf {
 
 /// `pip install` of the wheel, without any index, with these options.
 fn install(options: &[&str]) {
+    let wheel = wheel();
+    let mut words = options.to_vec();
+    words.extend(["--no-deps", "--no-index", "--force-reinstall", wheel.to_str().unwrap()]);
+    pip(&words);
+}
+
+/// Runs pip with these arguments.
+pub fn pip(arguments: &[&str]) {
     let output = Command::new(callers().join("bin/python"))
         .args(["-m", "pip", "--quiet", "--disable-pip-version-check"])
-        .args(options)
-        .args(["--no-deps", "--no-index", "--force-reinstall"])
-        .arg(wheel())
+        .args(arguments)
         .stdin(Stdio::null())
         .output()
         .unwrap();
