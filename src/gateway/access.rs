@@ -133,7 +133,7 @@ impl AccessLog {
         let (head, body) = tally.map(Tally::answer).unwrap_or_default();
         let parsed = ResponseHead::parse(&head).ok().flatten().map(|(head, _)| head);
         let refusal = match exchange.place() {
-            Place::Refused(refusal) => Some(refusal),
+            Place::Refused(refusal) | Place::Told(refusal) => Some(refusal),
             _ => tally.and_then(Tally::refusal),
         };
         if let Some(parsed) = &parsed {

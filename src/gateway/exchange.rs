@@ -44,7 +44,7 @@ pub(super) enum Place {
     /// flupd answers by itself.
     Refused(Refusal),
     /// flupd has answered by itself; the answer's end is not sent yet.
-    Told,
+    Told(Refusal),
     /// The answer has begun, and the rest will never come.
     Cut,
     /// The answer has been taken whole.

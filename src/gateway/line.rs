@@ -97,11 +97,11 @@ impl Line {
             Place::Seated(_) => Ok(Relayed::Nothing),
             Place::Refused(refusal) => {
                 self.refuse(id, exchange, &refusal);
-                exchange.put(Place::Told);
+                exchange.put(Place::Told(refusal));
                 self.relay(id, exchange)
             }
-            Place::Told if exchange.is_held() => Ok(Relayed::Nothing),
-            Place::Told => {
+            Place::Told(_) if exchange.is_held() => Ok(Relayed::Nothing),
+            Place::Told(_) => {
                 self.dialect.end(&mut self.out, id);
                 Ok(Relayed::Whole)
             }
