@@ -188,7 +188,7 @@ pub struct ServeArgs {
 
     /// Serve and run the app in one process, on one thread: the fastest for apps
     /// that answer at once, but while the app works nothing else happens.
-    #[arg(long, conflicts_with_all = ["preload", "threads", "slow_request", "request_timeout"])]
+    #[arg(long, conflicts_with_all = ["preload", "threads"])]
     pub solo: bool,
 
     /// The Python to run the app with: an interpreter or the directory of a virtualenv

@@ -21,6 +21,7 @@ mod body;
 mod claimed;
 pub mod cost;
 mod error;
+mod fingerprint;
 mod frame;
 mod futex;
 mod layout;

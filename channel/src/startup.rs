@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fingerprint::FINGERPRINT;
 use crate::packet;
 
 /// The descriptor on which a worker finds its socket to the supervisor.
@@ -154,15 +155,42 @@ pub enum WorkerStatus {
 /// # Errors
 /// What [`packet::send`] reports.
 pub fn send_task(socket: impl AsFd, task: &Task, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    packet::send(socket, &serde_json::to_vec(task)?, fds)
+    let message = Message { channel: FINGERPRINT, task };
+    packet::send(socket, &serde_json::to_vec(&message)?, fds)
 }
 
-/// Receives the task and what came with it; `None` when the supervisor has gone.
+/// Receives the task and what came with it; `None` when the supervisor has gone, or
+/// is of another build than this library. Then it has been told so.
 ///
 /// # Errors
 /// What [`packet::receive`] reports; `InvalidData` if it is not a task.
 pub fn receive_task(socket: impl AsFd) -> io::Result<Option<(Task, Vec<OwnedFd>)>> {
-    decoded(packet::receive(socket)?)
+    let Some((message, fds)) = packet::receive(&socket)? else { return Ok(None) };
+    // The task itself may be something else there.
+    let Build { channel } = serde_json::from_slice(&message)?;
+    if channel != FINGERPRINT {
+        let error = STRANGER.to_owned();
+        send_status(socket, &WorkerStatus::Failed { error }, &[])?;
+        return Ok(None);
+    }
+    let Message { task, .. } = serde_json::from_slice(&message)?;
+    Ok(Some((task, fds)))
+}
+
+/// Why a worker of another build does not start.
+const STRANGER: &str = "flupd's library on disk belongs to another build of flupd than the one \
+                        that runs, which was started before: have the new one take over with \
+                        `flupd upgrade`, or start flupd anew";
+
+#[derive(Serialize, Deserialize)]
+struct Message<T> {
+    channel: u64,
+    task: T,
+}
+
+#[derive(Deserialize)]
+struct Build {
+    channel: u64,
 }
 
 /// Receives what a zygote is to do next; `None` when the supervisor has gone.
@@ -235,6 +263,16 @@ fn cut(error: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_supervisor_of_another_build_is_told_so() {
+        let (ours, theirs) = packet::pair().unwrap();
+        packet::send(&ours, br#"{"channel":7,"task":{"Newer":1}}"#, &[]).unwrap();
+        assert!(receive_task(&theirs).unwrap().is_none());
+        let (said, _) = packet::receive(&ours).unwrap().unwrap();
+        let Ok(WorkerStatus::Failed { error }) = decode_status(&said) else { panic!("{said:?}") };
+        assert!(error.contains("flupd upgrade"), "{error}");
+    }
 
     #[test]
     fn a_long_traceback_keeps_its_end() {

@@ -90,8 +90,12 @@ fn serve(
     ready: impl FnOnce() + Send,
 ) -> PyResult<()> {
     // Nobody sleeps on the other side, so nobody watches this bell.
-    let ends = flupd_channel::create(1, &flupd_channel::bell()?)?;
-    let app = Inlined(Inline::new(py, app, expected, ends.worker, solo::pump)?);
+    let mut ends = flupd_channel::create(1, &flupd_channel::bell()?)?;
+    let limited = solo::is_limited(&config).map_err(failed)?;
+    if limited {
+        ends = ends.with_probe()?;
+    }
+    let app = Inlined(Inline::new(py, app, expected, ends.worker, limited, solo::pump)?);
     let solo = Solo { config, peers, ends: ends.gateway, orders };
     let done = py.detach(|| solo::run(solo, Box::new(app), ready));
     done.map_err(failed)

@@ -47,6 +47,7 @@ mod stopping;
 mod stream;
 mod tally;
 mod wake;
+mod warden;
 mod watch;
 
 use std::os::fd::OwnedFd;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
+use flupd_channel::probe::Probe;
 use flupd_channel::worker::Pump;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -20,8 +21,9 @@ pub use super::cgi::Cgi;
 use super::cgi::Client;
 use super::excuse;
 use super::front::Front;
+use super::warden::Warden;
 use super::{open_access_log, park, runtime};
-use crate::config::GatewayConfig;
+use crate::config::{GatewayConfig, TimeLimits};
 use crate::control::PacketSocket;
 use crate::observe::log;
 
@@ -45,6 +47,8 @@ pub trait App {
 
 thread_local! {
     static APP: RefCell<Option<Box<dyn App>>> = const { RefCell::new(None) };
+    /// Where requests have time limits.
+    static WARDEN: RefCell<Option<Warden>> = const { RefCell::new(None) };
     /// Notified when the app may have asked to exit.
     static LEAVES: Rc<Notify> = Rc::new(Notify::new());
 }
@@ -56,7 +60,7 @@ pub struct Solo {
     pub config: String,
     /// Where requests come from.
     pub peers: Peers,
-    /// The gateway's ends of the app's channel.
+    /// The gateway's ends of the app's channel, with those of a probe if [`is_limited`].
     pub ends: Vec<OwnedFd>,
     /// [`INHERIT`] comes here with a packet socket. Whatever else comes, and the end,
     /// mean stop.
@@ -85,6 +89,7 @@ pub fn run(solo: Solo, app: Box<dyn App>, ready: impl FnOnce()) -> anyhow::Resul
     runtime.shutdown_background();
     park::end();
     APP.set(None);
+    WARDEN.set(None);
     done
 }
 
@@ -103,6 +108,21 @@ pub fn start_log(config: &str, fds: &mut Vec<OwnedFd>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a `GatewayConfig` has limits on the app's time. Then the app has to say
+/// where it is: with a probe in its channel.
+///
+/// # Errors
+/// When it is no configuration.
+pub fn is_limited(config: &str) -> anyhow::Result<bool> {
+    Ok(limits(&parse(config)?).is_some())
+}
+
+/// The limits on the app's time.
+fn limits(config: &GatewayConfig) -> Option<TimeLimits> {
+    let limits = config.apps.values().next()?.limits.time;
+    (limits.slow.is_some() || limits.request.is_some()).then_some(limits)
+}
+
 fn parse(config: &str) -> anyhow::Result<GatewayConfig> {
     serde_json::from_str(config).context("the configuration can't be read")
 }
@@ -110,7 +130,16 @@ fn parse(config: &str) -> anyhow::Result<GatewayConfig> {
 async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     // Nobody is told of a broken worker: it is this process.
     let (reports, _nobody) = mpsc::unbounded_channel();
-    let config = parse(&solo.config)?;
+    let mut config = parse(&solo.config)?;
+    if let Some(limits) = limits(&config) {
+        let channel = solo.ends.len().saturating_sub(Probe::DESCRIPTORS);
+        let warden = Warden::start(limits, solo.ends.split_off(channel));
+        WARDEN.set(Some(warden.context("the thread for time limits can't be started")?));
+        // The pool looks between two requests only.
+        for app in config.apps.values_mut() {
+            (app.limits.time.slow, app.limits.time.request) = (None, None);
+        }
+    }
     let access = match &mut solo.peers {
         Peers::Listeners(sockets) => open_access_log(&config, sockets)?,
         Peers::Cgi(_) => None,
@@ -214,9 +243,20 @@ pub(super) fn is_here() -> bool {
 
 /// Runs one request, if one is staged; `true` if it did.
 pub(super) fn step() -> bool {
+    let warden = WARDEN.with_borrow(Clone::clone);
+    if let Some(warden) = &warden {
+        park::with_pools(|pool| {
+            if let Some(next) = pool.running().first() {
+                warden.begins(next.number(), next.describe());
+            }
+        });
+    }
     let (ran, leaves) = APP.with_borrow_mut(|app| {
         app.as_mut().map_or((false, false), |app| (app.step(), app.leaves()))
     });
+    if let Some(warden) = &warden {
+        warden.over();
+    }
     if leaves {
         LEAVES.with(|leaves| leaves.notify_one());
     }
@@ -226,5 +266,9 @@ pub(super) fn step() -> bool {
 /// What the app's port calls while the app runs: see
 /// [`Port::inline`](flupd_channel::worker::Port::inline).
 pub fn pump(what: Pump) {
-    park::with_pools(|pool| pool.pump(WORKER, what));
+    let pump = || park::with_pools(|pool| pool.pump(WORKER, what));
+    match WARDEN.with_borrow(Clone::clone) {
+        Some(warden) => warden.writing(pump),
+        None => pump(),
+    }
 }

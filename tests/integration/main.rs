@@ -46,6 +46,7 @@ mod roles;
 mod servers;
 mod shutdown;
 mod solo;
+mod solo_limits;
 mod spawned;
 mod status;
 mod timeouts;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use flupd_channel::observed;
+use flupd_channel::probe::Probed;
 use flupd_channel::worker::{EncodedParams, Port, Pump};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -14,7 +15,7 @@ use crate::exchange::to_stderr;
 use crate::input::Input;
 use crate::load::App;
 use crate::serve::{Served, Server};
-use crate::{allocator, fork, leaving, title, watcher};
+use crate::{allocator, fork, leaving, threads, title, watcher};
 
 /// An app that is ready to run requests.
 pub struct Inline {
@@ -42,8 +43,8 @@ pub struct Expected {
 }
 
 impl Inline {
-    /// The app, ready. `ends` are the worker's ends of its channel; `pump` has the
-    /// gateway do its work while the app runs.
+    /// The app, ready. `ends` are the worker's ends of its channel, with a probe if it
+    /// is `limited` in time; `pump` has the gateway do its work while the app runs.
     ///
     /// # Errors
     /// When `ends` are not what they must be, or there is no memory.
@@ -51,9 +52,11 @@ impl Inline {
         py: Python<'_>,
         app: &App,
         expected: Expected,
-        ends: Vec<OwnedFd>,
+        mut ends: Vec<OwnedFd>,
+        limited: bool,
         pump: fn(Pump),
     ) -> PyResult<Self> {
+        let probed = limited.then(|| Probed::split_off(&mut ends)).transpose()?;
         let port = flupd_channel::worker::open(ends)?.pop();
         let port = port.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?.inline(pump);
         leaving::prepare(vec![port.stopper()]);
@@ -63,6 +66,10 @@ impl Inline {
         let environs = Environs::new(template.unbind());
         let app = app.callable.clone_ref(py);
         let server = Server::new(0, port.activity(), app, environs, no_input);
+        if let Some(probed) = probed {
+            threads::watch(py, probed, std::slice::from_ref(&port));
+            server.enter(py)?;
+        }
         Ok(Self { port: Some(port), server, params: EncodedParams::default() })
     }
 

@@ -102,7 +102,7 @@ impl Threads {
 
 /// Has the gateway know where the threads are, and end requests. Without it the
 /// app runs as well.
-fn watch(py: Python<'_>, probed: Probed, ports: &[Port]) {
+pub(crate) fn watch(py: Python<'_>, probed: Probed, ports: &[Port]) {
     let watched = probe::install(py, probed.asks, probed.answers);
     let limited = limits::install(py, probed.limits, ports.iter().map(Port::activity));
     if let Err(error) = watched.and(limited)

@@ -28,6 +28,9 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// How many descriptors it has.
+    pub const DESCRIPTORS: usize = 3;
+
     /// Takes its descriptors off the end of those that the gateway got for a
     /// worker. Needs a running tokio runtime.
     ///

@@ -52,7 +52,7 @@ impl Check<'_> {
         };
         let privileges = self.privileges(app, written.span())?;
         let mut defaults = Vec::new();
-        let solo = self.solo(app, all)?;
+        let solo = self.solo(app)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from).min(1024);
         let (cores, threads) = if solo { (1, 1) } else { (cores, DEFAULT_THREADS) };
         let workers = self.workers(app, cores)?.unwrap_or_else(|| {
@@ -103,21 +103,16 @@ impl Check<'_> {
         })
     }
 
-    fn solo(&self, app: &WrittenApp, all: &Written) -> Result<bool, ConfigError> {
+    fn solo(&self, app: &WrittenApp) -> Result<bool, ConfigError> {
         let Some(solo) = app.solo.as_ref().filter(|solo| *solo.get_ref()) else { return Ok(false) };
         let preload = value(&app.preload).copied().unwrap_or(false);
-        let nobody_looks = "while a solo worker runs the app, nobody looks at the time";
         if app.max_requests.is_some() {
             let advice = "requests are counted in the gateway; max-age and max-memory work";
             return Err(self.at("solo", solo, Mistake::Conflict("max-requests", advice)));
         }
-        let slow = limit(&app.slow_request, &all.slow_request);
-        let request = limit(&app.request_timeout, &all.request_timeout);
-        let conflict = match (preload, &app.threads, slow, request) {
-            (true, ..) => ("preload", "solo workers import the app one by one"),
-            (_, Some(_), ..) => ("threads", "a solo worker has one thread"),
-            (_, _, Some(_), _) => ("slow-request", nobody_looks),
-            (_, _, _, Some(_)) => ("request-timeout", nobody_looks),
+        let conflict = match (preload, &app.threads) {
+            (true, _) => ("preload", "solo workers import the app one by one"),
+            (_, Some(_)) => ("threads", "a solo worker has one thread"),
             _ => return Ok(true),
         };
         Err(self.at("solo", solo, Mistake::Conflict(conflict.0, conflict.1)))

@@ -110,6 +110,16 @@ impl Exchange {
 }
 
 impl Running {
+    /// Its number, as its app thread counts.
+    pub(in crate::gateway) fn number(&self) -> u32 {
+        self.seat.number()
+    }
+
+    /// For people.
+    pub(in crate::gateway) fn describe(&self) -> String {
+        self.exchange.describe()
+    }
+
     /// For how long the thread has had it.
     pub(in crate::gateway) const fn age(&self) -> Duration {
         self.age
