@@ -62,7 +62,7 @@ pub struct Solo {
     pub peers: Peers,
     /// The gateway's ends of the app's channel, with those of a probe if [`is_limited`].
     pub ends: Vec<OwnedFd>,
-    /// [`INHERIT`] comes here with a packet socket. Whatever else comes, and the end,
+    /// `INHERIT` comes here with a packet socket. Whatever else comes, and the end,
     /// mean stop.
     pub orders: OwnedFd,
 }
