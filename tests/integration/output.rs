@@ -24,10 +24,12 @@ fn ask(site: &Site, target: &str) {
     assert_eq!((answer.status, answer.text().as_str()), (200, "printed\n"), "{target}");
 }
 
-/// The lines of a JSON log that an app has printed.
+/// The lines of a JSON log that an app has printed. The last one may be about to
+/// be written.
 fn printed(flupd: &Flupd) -> Vec<Value> {
     let log = flupd.log();
-    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
+    let whole = &log[..log.rfind('\n').map_or(0, |end| end + 1)];
+    let lines = whole.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
     lines.filter(|line| line["message"] == "app output").collect()
 }
 
