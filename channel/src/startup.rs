@@ -50,6 +50,9 @@ pub enum Task {
         grace: Duration,
         /// Whether a server of the script's own may have the listening socket.
         lends: bool,
+        /// That there is no listening socket, in words for who has started it by
+        /// hand: only a server with an address of the script's own can serve.
+        nowhere: Option<String>,
     },
 }
 

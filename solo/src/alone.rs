@@ -3,7 +3,7 @@
 //! What a supervisor would do is done here: signals, the time limit on stopping,
 //! and the words about a start that failed.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::exit;
@@ -18,12 +18,13 @@ use flupd_channel::startup::WorkerConfig;
 use flupd_worker::inline::{self, Expected};
 use flupd_worker::program::{self, Ended, Host};
 use flupd_worker::stops::Stops;
+use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 
 use crate::lent::Lent;
 
 /// How the process serves.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Way {
     /// One request, of which the params are in the environment.
     pub(crate) cgi: bool,
@@ -31,6 +32,8 @@ pub(crate) struct Way {
     pub(crate) grace: Duration,
     /// A script's own server may have the listening socket.
     pub(crate) lends: bool,
+    /// That there is no listening socket, in words for a person.
+    pub(crate) nowhere: Option<String>,
 }
 
 /// Serves on the listening socket in `fds`, or answers the one request whose
@@ -43,7 +46,9 @@ pub(crate) fn run(
     mut fds: Vec<OwnedFd>,
 ) -> PyResult<i32> {
     inline::begin(&format!("flupd: {}", worker.app));
-    let lent = way.lends.then(|| Lent::of(&config, way.grace, &fds)).transpose()?;
+    let nowhere = way.nowhere.map(|why| format!("flupd: {}: {why}\n", worker.app));
+    let lent =
+        way.lends.then(|| Lent::of(&config, way.grace, &fds, nowhere.clone())).transpose()?;
     let lent = lent.map(|lent| Py::new(py, lent)).transpose()?;
     let host = Host { once: way.cgi, forks: false, lent: lent.map(Py::into_any) };
     solo::start_log(&config, &mut fds).map_err(crate::failed)?;
@@ -62,6 +67,9 @@ pub(crate) fn run(
                 return Ok(Ended::told(1));
             }
         };
+        if let Some(why) = nowhere {
+            return Err(stranded(&why));
+        }
         let (orders, told) = packet::pair()?;
         let (stops, caught) = Stops::watch()?;
         let signal = Arc::new(AtomicI32::new(0));
@@ -74,6 +82,14 @@ pub(crate) fn run(
         served?;
         Ok(Ended { code: inline::end(py), signal: signal.load(Ordering::Relaxed) })
     })
+}
+
+/// Tells the person who has started the script by hand, and ends it: exit status 2
+/// is that of a wrong command line.
+pub(crate) fn stranded(why: &str) -> PyErr {
+    // Where standard error is closed nobody is there to be told.
+    let _ = std::io::stderr().write_all(why.as_bytes());
+    PySystemExit::new_err(2)
 }
 
 /// Passes the first signal on as the order to stop. After the time limit, or at

@@ -11,10 +11,14 @@ use flupd::solo;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
+use crate::alone::stranded;
+
 /// The listening socket, and what flupd was told about it.
 #[pyclass(frozen, module = "flupd_solo")]
 pub(crate) struct Lent {
     listener: Mutex<Option<OwnedFd>>,
+    /// That there has never been one, in words for a person.
+    nowhere: Option<String>,
     /// Where this process logs.
     log: i32,
     config: String,
@@ -23,12 +27,19 @@ pub(crate) struct Lent {
 
 impl Lent {
     /// `fds` are those that came with the task: the listening socket, and the log.
-    pub(crate) fn of(config: &str, grace: Duration, fds: &[OwnedFd]) -> PyResult<Self> {
-        let (Some(listener), Some(log)) = (fds.first(), fds.last()) else {
-            return Err(PyRuntimeError::new_err("there is no listening socket"));
+    pub(crate) fn of(
+        config: &str,
+        grace: Duration,
+        fds: &[OwnedFd],
+        nowhere: Option<String>,
+    ) -> PyResult<Self> {
+        let (log, listener) = match fds {
+            [log] if nowhere.is_some() => (log, None),
+            [listener, .., log] => (log, Some(listener.try_clone()?)),
+            _ => return Err(PyRuntimeError::new_err("there is no listening socket")),
         };
-        let listener = Mutex::new(Some(listener.try_clone()?));
-        Ok(Self { listener, log: log.as_raw_fd(), config: config.to_owned(), grace })
+        let (listener, log, config) = (Mutex::new(listener), log.as_raw_fd(), config.to_owned());
+        Ok(Self { listener, nowhere, log, config, grace })
     }
 
     /// The gateway's configuration, as JSON.
@@ -43,9 +54,10 @@ impl Lent {
     fn listener(&self) -> PyResult<i32> {
         use std::os::fd::IntoRawFd;
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*listener {
-            Some(listener) => Ok(listener.as_fd().try_clone_to_owned()?.into_raw_fd()),
-            None => Err(PyRuntimeError::new_err("this process has no listening socket")),
+        match (&*listener, &self.nowhere) {
+            (Some(listener), _) => Ok(listener.as_fd().try_clone_to_owned()?.into_raw_fd()),
+            (None, Some(why)) => Err(stranded(why)),
+            (None, None) => Err(PyRuntimeError::new_err("this process has no listening socket")),
         }
     }
 

@@ -42,8 +42,8 @@ fn main(library: &Bound<'_, PyModule>) -> PyResult<i32> {
         Some((Task::Solo { worker, gateway }, listeners)) => {
             supervised(py, socket, &worker, gateway, listeners)
         }
-        Some((Task::Alone { worker, gateway, cgi, grace, lends }, fds)) => {
-            alone::run(py, &worker, gateway, alone::Way { cgi, grace, lends }, fds)
+        Some((Task::Alone { worker, gateway, cgi, grace, lends, nowhere }, fds)) => {
+            alone::run(py, &worker, gateway, alone::Way { cgi, grace, lends, nowhere }, fds)
         }
         Some(_) => Err(PyOSError::new_err("this library only serves alone")),
         None => Ok(0),

@@ -56,18 +56,19 @@ pub fn run(args: &RunArgs, words: Vec<OsString>) -> ExitCode {
             parent::end_with_it(options.with_parent)?;
         }
         // Who asks for one thread gets one, whatever the script's own server has.
-        let lends = start == Start::Alone && !options.serve.solo;
-        Ok((start, lends, config(options, start)?))
+        let lends = matches!(start, Start::Alone | Start::ByHand) && !options.serve.solo;
+        let nowhere = start.nowhere(&options);
+        Ok((start, lends, nowhere, config(options, start)?))
     });
     let status = match prepared {
-        Ok((Start::Supervised, _, config)) => {
+        Ok((Start::Supervised, _, _, config)) => {
             // A reload is for the code: the web server chose the options.
             let again = config.clone();
             let source = Arc::new(move || Ok(again.clone()));
             serve::supervise(config, source, Lineage::default(), &beginning)
         }
-        Ok((start, lends, config)) => {
-            let Err(error) = become_python::serve(&config, start == Start::Cgi, lends);
+        Ok((start, lends, nowhere, config)) => {
+            let Err(error) = become_python::serve(&config, start, lends, nowhere);
             refused(error, FAILURE)
         }
         Err(error) => refused(error, serve::USAGE),

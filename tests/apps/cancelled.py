@@ -72,6 +72,18 @@ def streaming(environ, start_response):
             touch(query(environ)["told"])
 
 
+def late(environ, start_response):
+    """Sends nothing until the gate opens, then until nobody waits for it."""
+    asked = query(environ)
+    touch(asked["started"])
+    while not os.path.exists(asked["gate"]):
+        if environ["flupd.cancelled"]():
+            touch(asked["early"])
+            break
+        time.sleep(0.005)
+    yield from streaming(environ, start_response)
+
+
 def counts(environ, start_response):
     """Leaves a mark, and waits."""
     asked = query(environ)

@@ -14,6 +14,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use flupd_channel::packet;
 use flupd_channel::startup::{STATUS_FD, Task, WorkerConfig, send_task};
 
+use super::start::Start;
 use crate::config::{GatewayConfig, ListenerConfig, Protocol, Role, ServeConfig};
 use crate::gateway::excuse;
 use crate::inherited;
@@ -21,9 +22,15 @@ use crate::supervisor::interpreter::{self, BOOTSTRAP};
 use crate::supervisor::spawn::{self, SOLO};
 
 /// Serves on the listening socket that is standard input, or answers one CGI
-/// request. With `lends` a script's own server may have the socket. Returns only
-/// what keeps it from that.
-pub(super) fn serve(config: &ServeConfig, cgi: bool, lends: bool) -> anyhow::Result<Infallible> {
+/// request. With `lends` a script's own server may have the socket; `nowhere` says
+/// that there is none. Returns only what keeps it from that.
+pub(super) fn serve(
+    config: &ServeConfig,
+    start: Start,
+    lends: bool,
+    nowhere: Option<String>,
+) -> anyhow::Result<Infallible> {
+    let cgi = start == Start::Cgi;
     let app = config.apps.values().next().context("there is no app")?;
     if config.logs.access.is_some() {
         bail!("the access log is written by `flupd serve`; let the web server write its own");
@@ -58,10 +65,12 @@ pub(super) fn serve(config: &ServeConfig, cgi: bool, lends: bool) -> anyhow::Res
         cgi,
         grace: config.graceful_timeout,
         lends,
+        nowhere,
     };
-    let fds = match cgi {
-        true => streams(),
-        false => inherited::take(0).map(|socket| vec![socket]),
+    let fds = match start {
+        Start::Cgi => streams(),
+        Start::ByHand => Ok(Vec::new()),
+        Start::Alone | Start::Supervised => inherited::take(0).map(|socket| vec![socket]),
     };
     let mut fds = fds.context("standard input and output can't be taken over")?;
     let log = &config.logs.log;

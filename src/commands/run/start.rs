@@ -18,11 +18,14 @@ pub(super) enum Start {
     Alone,
     /// One request, which is in the environment.
     Cgi,
+    /// By the script's own server, if that has an address of its own.
+    ByHand,
 }
 
 impl Start {
     /// # Errors
-    /// When there is neither a socket nor a request.
+    /// When there is neither a socket nor a request, and flupd's own processes are
+    /// asked for.
     pub(super) fn of(options: &Options) -> anyhow::Result<Self> {
         let serve = &options.serve;
         let mut addresses = serve.fastcgi.iter().chain(&serve.scgi);
@@ -39,13 +42,14 @@ impl Start {
         match Self::here() {
             Some(Self::Alone) if several => Ok(Self::Supervised),
             Some(start) => Ok(start),
-            None => bail!(
-                "standard input is not a listening socket, and there is no CGI request in the \
-                 environment. A web server starts this program with one of them. To start it by \
-                 hand, give it an address: flupd run --fastcgi unix:./app.sock {}",
-                options.script
-            ),
+            None if several => bail!(nowhere(options)),
+            None => Ok(Self::ByHand),
         }
+    }
+
+    /// Why a script without an address of its own can't be served.
+    pub(super) fn nowhere(self, options: &Options) -> Option<String> {
+        (self == Self::ByHand).then(|| nowhere(options))
     }
 
     /// What this process was started for, if it was by a web server.
@@ -53,6 +57,15 @@ impl Start {
         let listening = socket_acceptconn(rustix::stdio::stdin()).unwrap_or(false);
         told(listening, |name| env::var_os(name))
     }
+}
+
+fn nowhere(options: &Options) -> String {
+    format!(
+        "standard input is not a listening socket, and there is no CGI request in the environment. \
+         A web server starts this program with one of them. To start it by hand, give it an \
+         address: flupd run --fastcgi unix:./app.sock {}",
+        options.script
+    )
 }
 
 /// A listening socket is what FastCGI and SCGI programs are started with; without

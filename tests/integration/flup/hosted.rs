@@ -131,6 +131,48 @@ fn an_address_of_the_scripts_own() {
     assert!(process.log().contains("run returned True"), "{}", process.log());
 }
 
+/// The same, started by hand: neither a socket nor a request is standard input.
+#[test]
+fn an_address_of_the_scripts_own_by_hand() {
+    let by_nobody = |script: &Script| {
+        let mut command = Command::new(script.path());
+        command.env("PATH", script.search_path()).env_remove("VIRTUAL_ENV");
+        command.env("PYTHONUNBUFFERED", "1").stdin(Stdio::null());
+        Process::start("flupd", &mut command, script.file("log"))
+    };
+    let chdir = "import os; os.chdir(os.path.dirname(os.path.abspath(__file__)))\n";
+    for kind in FASTCGI {
+        let app = APP.replace("KIND", kind);
+        let run = "print('run returned', WSGIServer(app, bindAddress='own.sock').run())\n";
+        let script = Script::with(&format!("{chdir}{app}{run}"));
+        let mut process = by_nobody(&script);
+        let own = script.file("own.sock");
+        wait::until("it accepts connections", || UnixStream::connect(&own).is_ok());
+        assert_eq!(ask(&mut UnixStream::connect(&own).unwrap(), "/a").body(), "|/a|None");
+        process.signal(Signal::HUP);
+        assert_eq!(process.wait().code(), Some(0), "{}", process.log());
+        assert!(process.log().contains("run returned True"), "{}", process.log());
+        script.wait_until_gone();
+
+        // Without an address there is nothing to serve on, whoever shall serve.
+        let serve = "print('run returned', WSGIServer(app).run())\n";
+        for (options, run) in [
+            ("", serve),
+            ("# flupd: --solo\n", serve),
+            ("# flupd: --workers 2\n", run),
+            ("", "application = app\n"),
+        ] {
+            let script = Script::with(&format!("{options}{chdir}{app}{run}"));
+            let mut process = by_nobody(&script);
+            assert_eq!(process.wait().code(), Some(2), "{kind} {options}: {}", process.log());
+            let log = process.log();
+            assert!(log.contains("app.fcgi: standard input is not a listening socket"), "{log}");
+            assert!(log.contains("flupd run --fastcgi unix:./app.sock"), "{log}");
+            assert!(!log.contains("run returned") && !log.contains("Traceback"), "{log}");
+        }
+    }
+}
+
 #[test]
 fn the_same_script_as_cgi() {
     for kind in FASTCGI.into_iter().chain(["cgi"]) {

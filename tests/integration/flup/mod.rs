@@ -1,6 +1,7 @@
 //! flup on flupd: scripts that were written for flup, unchanged.
 
 mod callers;
+mod fcgid;
 mod hosted;
 mod moin;
 mod options;

@@ -104,7 +104,7 @@ impl Script {
             .filter(|pid| read(pid, "environ").contains(dir))
             .filter(|pid| {
                 let name = read(pid, "comm");
-                ["flupd", "python", "env"].iter().any(|ours| name.starts_with(ours))
+                ["flupd", "python", "env", "app.fcgi"].iter().any(|ours| name.starts_with(ours))
             })
             .collect();
         found.sort_unstable();
