@@ -212,8 +212,11 @@ fn a_gateway_that_hangs_is_replaced() {
     let mut stream = flupd.connect();
     stream.write_all(&fcgi::request(1, 0, "GET", "/", b"")).unwrap();
     assert!(Answer::read(&mut stream, 1).unwrap().end.is_some());
-    let length = socket.recv(&mut buffer).unwrap();
-    assert_eq!(&buffer[..length], b"WATCHDOG=1\n");
+    // What was said of the new gateway may come first.
+    wait::until("the watchdog is fed", || {
+        let length = socket.recv(&mut buffer).unwrap();
+        &buffer[..length] == b"WATCHDOG=1\n"
+    });
 }
 
 /// None of the signals that mean flupd as a whole harm the gateway.

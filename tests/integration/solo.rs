@@ -174,3 +174,40 @@ fn a_signal_handler_of_the_app_runs() {
     wait::until("the handler has run", || heard(&mut stream) == "1");
     assert_eq!(pid(&mut stream), before);
 }
+
+/// A client that leaves before its answer is sent takes no other one's along, which
+/// stands behind it in the ring; nor does the process wait for room for ever.
+#[test]
+fn who_leaves_takes_no_other_answer_along() {
+    const LONG: usize = 700_000;
+    let flupd = serve("beside.py").on_fastcgi();
+    for round in 0..20 {
+        let file = |name: &str| flupd.file(&format!("{name}{round}"));
+        let ask_for = |target: &str| {
+            let mut stream = flupd.connect();
+            stream.write_all(&fcgi::request(1, 0, "GET", target, b"")).unwrap();
+            stream
+        };
+        let held = |name: &str, length: usize| {
+            let (started, gate) = (file(&format!("started-{name}")), file(&format!("gate-{name}")));
+            let (from, to) = (started.display(), gate.display());
+            let stream = ask_for(&format!("/?started={from}&gate={to}&length={length}"));
+            (stream, started, gate)
+        };
+        let running = |started: &std::path::Path| wait::until("it runs", || started.exists());
+        let open = |gate| fs::write(gate, "").unwrap();
+
+        // Both requests have come when the process can look: they run one after the other.
+        let (mut first, started, gate) = held("first", 6);
+        running(&started);
+        let leaves = ask_for("/");
+        let (mut long, started, long_gate) = held("long", LONG);
+        open(gate);
+        running(&started);
+        drop(leaves);
+        open(long_gate);
+        let answer = Answer::read(&mut long, 1).unwrap();
+        assert_eq!((answer.body().len(), answer.end), (LONG, Some((0, 0))));
+        assert_eq!(Answer::read(&mut first, 1).unwrap().body().len(), 6);
+    }
+}

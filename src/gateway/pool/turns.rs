@@ -159,6 +159,8 @@ impl Pool {
         while let Some(front) = seat.front() {
             if !front.is_cancelled() {
                 match front.pump(what) {
+                    // There is room; what is behind may have nothing to send yet.
+                    Ok(Pumped::End) if what == Pump::Room => return,
                     Ok(Pumped::End) => continue,
                     Ok(Pumped::Part) => return,
                     Err(_) => {
@@ -167,8 +169,13 @@ impl Pool {
                     }
                 }
             }
+            // Taken to its end before its client was found gone: what stands in the
+            // ring now belongs to another one.
+            if !seat.serves(&front) {
+                continue;
+            }
             self.discard(&seat, &front);
-            if seat.serves(&front) {
+            if seat.serves(&front) || what == Pump::Room {
                 return;
             }
         }
