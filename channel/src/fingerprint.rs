@@ -4,10 +4,11 @@
 //! Libraries on disk can be replaced while flupd runs. A worker that is started
 //! after that would be another's.
 
-const SOURCES: [&[u8]; 14] = [
+const SOURCES: [&[u8]; 15] = [
     include_bytes!("activity.rs"),
     include_bytes!("beside.rs"),
     include_bytes!("body.rs"),
+    include_bytes!("cost.rs"),
     include_bytes!("frame.rs"),
     include_bytes!("layout.rs"),
     include_bytes!("request.rs"),

@@ -75,6 +75,10 @@ impl Open {
 
     /// It has to be waited for: who asks what runs shall hear of it.
     pub(super) fn list(&mut self, reading: &Rc<Reading>) {
+        // One that is refused needs nothing more of it.
+        if matches!(self.stage, Stage::Answering(_)) {
+            return;
+        }
         let listed = self.listed.get_or_insert_with(|| reading.list(self.begun));
         if let Stage::Receiving(route, assembly) = &self.stage {
             listed.arrives(route.app.name(), assembly);

@@ -8,7 +8,6 @@ mod app;
 mod generation;
 mod histogram;
 pub mod history;
-mod process;
 mod reason;
 mod text;
 mod totals;

@@ -24,6 +24,16 @@ impl Usage {
     }
 }
 
+/// What a process has in memory, with what is shared divided by those that share it,
+/// in bytes. The kernel walks all its pages for this, and asks who wants to know;
+/// `None` if it does not say.
+#[must_use]
+pub fn proportional(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// The CPU time of one thread so far; up to a tick of the kernel's clock (1 to
 /// 10 ms) behind while it runs. `None` if it can't be read, or has ended.
 #[must_use]
@@ -76,7 +86,8 @@ mod tests {
         }
         let usage = Usage::of(pid).unwrap();
         assert!(usage.cpu >= least && usage.memory > 1 << 20, "{usage:?}");
-        assert_eq!((thread_cpu(pid, 0), Usage::of(0)), (None, None));
+        assert!(proportional(pid).unwrap() <= usage.memory * 2, "{usage:?}");
+        assert_eq!((thread_cpu(pid, 0), Usage::of(0), proportional(0)), (None, None, None));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use flupd_channel::waits;
 
 use super::histogram::BOUNDS;
-use super::{AppMetrics, Histogram, Metrics, process};
+use super::{AppMetrics, Histogram, Metrics};
+use crate::observe::process::{self, Usage};
 
 const COUNTER: &str = "counter";
 const GAUGE: &str = "gauge";
@@ -43,14 +44,14 @@ impl Metrics {
         let help = "When the gateway process began, in seconds since 1970.";
         text.family("start_time_seconds", GAUGE, help);
         text.sample("start_time_seconds", &[], seconds_since_1970(self.began));
-        let pid = std::process::id();
+        let usage = Usage::of(std::process::id());
         text.family("gateway_cpu_seconds_total", COUNTER, "Processor time of the gateway process.");
         text.sample(
             "gateway_cpu_seconds_total",
             &[],
-            process::cpu_seconds(pid).unwrap_or_default(),
+            usage.map_or(0.0, |usage| usage.cpu.as_secs_f64()),
         );
-        let resident = process::resident(pid).unwrap_or_default();
+        let resident = usage.map_or(0, |usage| usage.memory);
         one(text, "gateway_resident_bytes", GAUGE, "Memory of the gateway process.", resident);
         let open = self.connections.get();
         one(text, "connections", GAUGE, "Open connections of web servers.", open);

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use flupd_channel::waits::{Waits, WaitsOf};
 
-use super::process;
+use crate::observe::process::Usage;
 
 /// A worker process that lives.
 #[derive(Debug)]
@@ -27,16 +27,17 @@ impl Worker {
 
     /// Its memory in bytes; `None` if it has gone.
     pub(super) fn resident(&self) -> Option<u64> {
-        process::resident(self.pid)
+        Usage::of(self.pid).map(|usage| usage.memory)
     }
 
     pub(super) fn told(&self, number: u64) -> WorkerFacts {
+        let usage = Usage::of(self.pid);
         WorkerFacts {
             number,
             pid: self.pid,
             started: self.started,
-            resident: process::resident(self.pid),
-            cpu: process::cpu_seconds(self.pid),
+            resident: usage.map(|usage| usage.memory),
+            cpu: usage.map(|usage| usage.cpu.as_secs_f64()),
         }
     }
 }
