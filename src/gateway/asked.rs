@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::admission::Admission;
 use super::app::App;
-use super::listener::Admission;
 use super::reading::Reading;
 use super::snapshot::snapshot;
 use crate::config::AppId;

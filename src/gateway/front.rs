@@ -15,11 +15,12 @@ use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::access::AccessLog;
+use super::admission::Admission;
 use super::app::App;
 use super::asked::{self, Apps};
 use super::entry::Entry;
 use super::heir::{Heir, Heritage};
-use super::listener::{self, Admission, Listener};
+use super::listener::{Acceptor, Listener};
 use super::pool::Pool;
 use super::shared::Shared;
 use super::snapshot::snapshot;
@@ -203,13 +204,13 @@ impl Front {
 
     fn accept(&self, listener: Listener, entry: Rc<Entry>) -> Listening {
         let closed = Rc::new(Notify::new());
-        let task = tokio::task::spawn_local(listener::run(
+        let acceptor = Acceptor {
             listener,
-            Rc::clone(&entry),
-            Rc::clone(&self.shared),
-            Rc::clone(&self.admission),
-            Rc::clone(&closed),
-        ));
+            entry: Rc::clone(&entry),
+            shared: Rc::clone(&self.shared),
+            admission: Rc::clone(&self.admission),
+        };
+        let task = tokio::task::spawn_local(acceptor.run(Rc::clone(&closed)));
         Listening { entry, closed, task }
     }
 

@@ -7,6 +7,7 @@
 //! takes the answer → `outgoing` encodes and writes.
 
 mod access;
+mod admission;
 mod admit;
 mod alarm;
 mod app;

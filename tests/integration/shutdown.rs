@@ -77,6 +77,27 @@ fn waiting_request_is_finished() {
     assert_eq!(flupd.wait().code(), Some(0));
 }
 
+/// The kernel has accepted them, and nobody else comes for them.
+#[test]
+fn who_waits_in_the_kernel_is_answered() {
+    for mode in [&["--threads", "1"][..], &["--solo"]] {
+        let mut flupd = serve().args(mode).on_fastcgi();
+        let (mut running, gate) = held(&flupd);
+        let mut waiting: Vec<_> = (0..150).map(|_| flupd.connect()).collect();
+        for stream in &mut waiting {
+            stream.write_all(&fcgi::request(1, 0, "GET", "/pid", b"")).unwrap();
+        }
+        flupd.signal(Signal::TERM);
+        fs::write(gate, "").unwrap();
+        assert_eq!(Answer::read(&mut running, 1).unwrap().body(), "held\n");
+        for (nth, stream) in waiting.iter_mut().enumerate() {
+            let answer = Answer::read(stream, 1).unwrap();
+            assert_eq!(answer.end, Some((0, 0)), "{mode:?}, {nth}: {}", flupd.log());
+        }
+        assert_eq!(flupd.wait().code(), Some(0));
+    }
+}
+
 /// From the moment on at which the socket is there, a signal ends flupd in order.
 #[test]
 fn signal_during_start() {

@@ -22,10 +22,17 @@ const CLIENTS: usize = 6;
 /// Answers of 300 KiB, so that there is always one that is not at its end, and what
 /// its clients see meanwhile.
 fn under_load(way: Way, test: impl FnOnce(Site, &AtomicUsize)) {
+    loaded(way, "pass", test);
+}
+
+/// The same with this statement before each answer.
+fn loaded(way: Way, work: &str, test: impl FnOnce(Site, &AtomicUsize)) {
     let options = way.options();
     let script = Script::with(&format!(
         "# flupd: {options}\n\
+         import time\n\
          def application(environ, start_response):\n\
+        \x20   {work}\n\
         \x20   start_response('200 OK', [('Content-Type', 'text/plain')])\n\
         \x20   for n in range(30):\n\
         \x20       yield b'x' * 10240\n"
@@ -60,6 +67,18 @@ fn a_stop_leaves_nobody_behind(way: Way) {
         site.script.wait_until_gone();
         expect_no_socket(&site);
     });
+}
+
+/// A process that serves one request at a time never finds the queue of its socket
+/// empty here: it accepted for ever.
+#[test]
+fn a_stop_ends_under_steady_load() {
+    for way in [Way::SpawnFcgi, Way::Multiwatch] {
+        loaded(way, "time.sleep(0.05)", |mut site, _| {
+            site.stop(Signal::TERM);
+            site.script.wait_until_gone();
+        });
+    }
 }
 
 fn a_kill_leaves_nobody_behind(way: Way) {
