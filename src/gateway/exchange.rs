@@ -198,6 +198,11 @@ impl Exchange {
         self.request.as_ref()?.id()
     }
 
+    /// The trace that it belongs to, for the log.
+    pub(super) fn trace(&self) -> Option<String> {
+        Some(self.request.as_ref()?.trace()?.to_string())
+    }
+
     /// Where the answer is.
     pub(super) fn place(&self) -> Place {
         self.place.borrow().clone()

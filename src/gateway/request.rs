@@ -15,6 +15,7 @@ use crate::config::AppLimits;
 use crate::observe::access::request_id;
 use crate::observe::ids::Ids;
 use crate::observe::snapshot::{MAX_URL, MAX_WORD, RequestSnapshot};
+use crate::observe::trace_context::{TraceId, TraceParent};
 
 /// How much of a request's id is logged, in bytes.
 const MAX_ID: usize = 128;
@@ -76,6 +77,11 @@ impl Request {
         Some(text(Some(id.get(..MAX_ID).unwrap_or(id))))
     }
 
+    /// The trace that it belongs to, for the log.
+    pub(super) fn trace(&self) -> Option<TraceId> {
+        TraceParent::of(&self.params).map(|parent| parent.trace)
+    }
+
     /// `REQUEST_METHOD` as it came; nothing if it did not.
     pub(super) fn method_bytes(&self) -> &[u8] {
         self.params.get(b"REQUEST_METHOD").unwrap_or_default()
@@ -104,6 +110,7 @@ pub(super) struct Told {
     method: String,
     url: String,
     id: Option<String>,
+    trace: Option<TraceId>,
 }
 
 impl Told {
@@ -113,13 +120,15 @@ impl Told {
             method: cut(params.get(b"REQUEST_METHOD").unwrap_or_default(), MAX_WORD),
             url: cut(uri(params), MAX_URL),
             id: request_id(params).map(|id| cut(id, MAX_WORD)),
+            trace: TraceParent::of(params).map(|parent| parent.trace),
         }
     }
 }
 
 impl From<Told> for RequestSnapshot {
-    fn from(Told { method, url, id }: Told) -> Self {
-        Self { method, url, id, ..Self::default() }
+    fn from(Told { method, url, id, trace }: Told) -> Self {
+        let trace_id = trace.map(|trace| trace.to_string());
+        Self { method, url, id, trace_id, ..Self::default() }
     }
 }
 

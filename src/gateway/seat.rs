@@ -323,13 +323,13 @@ impl Seat {
             return;
         }
         let (app, worker) = (self.app.as_deref(), self.worker);
-        let (request, id) = (exchange.describe(), exchange.id());
+        let (request, id, trace_id) = (exchange.describe(), exchange.id(), exchange.trace());
         // Indented, so that no line of an app's text can pass for one of ours.
         let what = text.trim_end().replace('\n', "\n    ");
         match level {
-            LogLevel::Error => error!(app, worker, request, id, %what, "app error"),
-            LogLevel::Warn => warn!(app, worker, request, id, %what, "app warning"),
-            LogLevel::Info => info!(app, worker, request, id, %what, "app notice"),
+            LogLevel::Error => error!(app, worker, request, id, trace_id, %what, "app error"),
+            LogLevel::Warn => warn!(app, worker, request, id, trace_id, %what, "app warning"),
+            LogLevel::Info => info!(app, worker, request, id, trace_id, %what, "app notice"),
         }
     }
 

@@ -247,7 +247,7 @@ pub(super) fn step() -> bool {
     if let Some(warden) = &warden {
         park::with_pools(|pool| {
             if let Some(next) = pool.running().first() {
-                warden.begins(next.number(), next.describe());
+                warden.begins(next.number(), next.describe(), next.trace());
             }
         });
     }

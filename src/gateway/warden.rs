@@ -56,6 +56,7 @@ struct Current {
     since: Instant,
     /// For people.
     request: String,
+    trace_id: Option<String>,
 }
 
 /// See the diagram above.
@@ -101,8 +102,8 @@ impl Warden {
     }
 
     /// The app begins with a request.
-    pub(super) fn begins(&self, number: u32, request: String) {
-        let current = Current { number, since: Instant::now(), request };
+    pub(super) fn begins(&self, number: u32, request: String, trace_id: Option<String>) {
+        let current = Current { number, since: Instant::now(), request, trace_id };
         *self.0.current() = Some(current);
     }
 
@@ -158,18 +159,20 @@ impl Watched {
 
     async fn slow(&self, probe: &Probe, current: &Current) {
         let frames = self.frames(probe, current).await;
-        let (request, age_ms) = (&current.request, current.age_ms());
-        warn!(request, age_ms, %frames, "slow request");
+        let Current { request, trace_id, .. } = current;
+        let age_ms = current.age_ms();
+        warn!(request, trace_id, age_ms, %frames, "slow request");
     }
 
     async fn limit(&self, probe: &Probe, current: &Current) {
         let frames = self.frames(probe, current).await;
-        let (request, age_ms) = (&current.request, current.age_ms());
+        let Current { request, trace_id, .. } = current;
+        let age_ms = current.age_ms();
         // The app thread passes over it if it has gone on to another one.
         if let Err(error) = probe.limit(THREAD, current.number) {
             warn!(%error, "the app can't be told that a request has had its time");
         }
-        error!(request, age_ms, %frames, "request has had its time (--request-timeout)");
+        error!(request, trace_id, age_ms, %frames, "request has had its time (--request-timeout)");
     }
 
     fn kill(&self, current: &Current) {

@@ -14,3 +14,4 @@ pub mod process;
 pub mod report;
 pub mod sink;
 pub mod snapshot;
+pub mod trace_context;

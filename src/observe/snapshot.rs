@@ -151,6 +151,9 @@ pub struct RequestSnapshot {
     /// What the web server calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// The trace that it belongs to, where a `traceparent` says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
     /// How far it is: `reading`, `queued`, or as docs/timeouts.md says.
     pub phase: String,
     /// Since an app thread has it; of one that waits, since it does; of one that

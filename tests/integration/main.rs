@@ -51,5 +51,6 @@ mod spawned;
 mod status;
 mod timeouts;
 mod top;
+mod tracing;
 mod upgrade;
 mod workers;

@@ -171,8 +171,8 @@ impl Pool {
 async fn slowly(seat: Rc<Seat>, exchange: Rc<Exchange>) {
     let told = Told::by(&seat, &exchange).await;
     let (app, worker, thread) = (seat.app(), seat.worker, seat.thread() + 1);
-    let Told { request, age_ms, cpu_ms, phase, frames } = told;
-    warn!(app, worker, thread, request, age_ms, cpu_ms, phase, %frames, "slow request");
+    let Told { request, id, trace_id, age_ms, cpu_ms, phase, frames } = told;
+    warn!(app, worker, thread, request, id, trace_id, age_ms, cpu_ms, phase, %frames, "slow request");
 }
 
 /// Logs a request that has had its time, and has the app told.
@@ -186,13 +186,15 @@ async fn limited(seat: Rc<Seat>, exchange: Rc<Exchange>) {
         warn!(worker = seat.worker, %error, "a worker can't be told that a request has had its time");
     }
     let (app, worker, thread) = (seat.app(), seat.worker, seat.thread() + 1);
-    let Told { request, age_ms, cpu_ms, phase, frames } = told;
-    error!(app, worker, thread, request, age_ms, cpu_ms, phase, %frames, "request has had its time (--request-timeout)");
+    let Told { request, id, trace_id, age_ms, cpu_ms, phase, frames } = told;
+    error!(app, worker, thread, request, id, trace_id, age_ms, cpu_ms, phase, %frames, "request has had its time (--request-timeout)");
 }
 
 /// Where a request is.
 struct Told {
     request: String,
+    id: Option<String>,
+    trace_id: Option<String>,
     age_ms: u64,
     cpu_ms: Option<u64>,
     phase: String,
@@ -216,6 +218,8 @@ impl Told {
         };
         Self {
             request: exchange.describe(),
+            id: exchange.id(),
+            trace_id: exchange.trace(),
             age_ms: millis(age),
             cpu_ms: cpu.map(millis),
             phase: phase.to_string(),

@@ -120,6 +120,11 @@ impl Running {
         self.exchange.describe()
     }
 
+    /// The trace that it belongs to.
+    pub(in crate::gateway) fn trace(&self) -> Option<String> {
+        self.exchange.trace()
+    }
+
     /// For how long the thread has had it.
     pub(in crate::gateway) const fn age(&self) -> Duration {
         self.age

@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::escape;
 use super::field::{Field, Mode, Span, Unit};
 use super::format::{Format, Piece, Place};
+use crate::observe::trace_context::TraceParent;
 
 /// The longest line, in bytes. What is past that is cut.
 const MAX_LINE: usize = 32 * 1024;
@@ -201,6 +202,10 @@ impl<'e> LogEntry<'e> {
             Field::Peak(unit) => Value::number(self.cost.map(|cost| cost.peak / unit)),
             Field::Connection => Value::Ours(self.connection().to_owned()),
             Field::Id => Value::text(self.params.and_then(request_id)),
+            Field::TraceId => {
+                let trace = self.params.and_then(TraceParent::of).map(|parent| parent.trace);
+                trace.map_or(Value::Missing, |trace| Value::Ours(trace.to_string()))
+            }
             Field::Pid => Value::number(self.seat.map(|seat| seat.pid)),
             Field::Thread => Value::number(self.seat.map(|seat| seat.thread as u64)),
             Field::Worker => Value::number(self.seat.map(|seat| seat.worker)),

@@ -47,6 +47,8 @@ pub(super) enum Field {
     Connection,
     /// `%L`.
     Id,
+    /// `%{trace_id}x`.
+    TraceId,
     /// `%P`.
     Pid,
     /// `%{tid}P`.
@@ -231,6 +233,7 @@ impl Field {
             "why" => Self::Why,
             "attempts" => Self::Attempts,
             "peer" => Self::Peer,
+            "trace_id" => Self::TraceId,
             "receive_us" => Self::Lasted(Span::Receive, Unit::Micros),
             "queue_us" => Self::Lasted(Span::Queue, Unit::Micros),
             "gil_us" => Self::Lasted(Span::Gil, Unit::Micros),
@@ -269,8 +272,8 @@ impl Field {
 }
 
 /// For error messages: what [`Field::own`] knows.
-const OWN: &str =
-    "uri, worker, outcome, why, attempts, peer, receive_us, queue_us, gil_us, app_us and cpu_us";
+const OWN: &str = "uri, worker, outcome, why, attempts, peer, trace_id, receive_us, queue_us, gil_us, \
+                   app_us and cpu_us";
 
 /// The param in which a request header comes (RFC 3875, section 4.1.18).
 fn header_param(name: &str) -> Vec<u8> {

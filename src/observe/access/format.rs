@@ -16,7 +16,8 @@ const PRESETS: [(&str, &str); 5] = [
     ("php-fpm", r#"%R - %u %t "%m %U%q" %s"#),
     (
         "json",
-        "{\"time\":\"%{%Y-%m-%dT%H:%M:%S%.6f%:z}t\",\"id\":\"%L\",\"client\":\"%h\",\
+        "{\"time\":\"%{%Y-%m-%dT%H:%M:%S%.6f%:z}t\",\"id\":\"%L\",\
+         \"trace_id\":\"%{trace_id}x\",\"client\":\"%h\",\
          \"user\":\"%u\",\"host\":\"%{Host}i\",\"method\":\"%m\",\"uri\":\"%{uri}x\",\
          \"protocol\":\"%H\",\"status\":%>s,\"bytes_in\":%I,\"bytes_out\":%O,\"body_bytes\":%B,\
          \"referer\":\"%{Referer}i\",\"user_agent\":\"%{User-Agent}i\",\"duration_us\":%D,\

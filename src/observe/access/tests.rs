@@ -21,6 +21,7 @@ fn params() -> Params {
         (b"HTTP_REFERER", b"http://ref/\"quoted\""),
         (b"HTTP_USER_AGENT", b"curl\n\x1b[0m"),
         (b"HTTP_X_REQUEST_ID", b"r-1"),
+        (b"HTTP_TRACEPARENT", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         (b"HTTP_COOKIE", b"a=1; session=s-2 ; b=3"),
         (b"CONTENT_TYPE", b"text/plain"),
     ]
@@ -100,6 +101,7 @@ fn every_field_has_its_value() {
         ("%v %V %p %{remote}p", "shop.example shop.example 443 4711"),
         ("%P %{pid}P %{tid}P", "1234 1234 2"),
         ("%n %{worker}x %{attempts}x", "shop 3 1"),
+        ("%{trace_id}x", "0af7651916cd43dd8448eb211c80319c"),
         ("%L %X %{outcome}x %{why}x", "r-1 + complete -"),
         ("%{receive_us}x %{queue_us}x %{gil_us}x %{app_us}x", "10 20 30 40"),
         ("\"%{peer}x\"", "\"unix on unix:/run/app.sock\""),
