@@ -10,6 +10,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::harness::example::Example;
 use crate::harness::flupd::{Flupd, Serve};
 use crate::harness::front::{Front, Site};
 use crate::harness::stop::Stop;
@@ -180,4 +181,70 @@ fn the_end_of_the_gateway_in_the_middle_takes_it_back() {
 
 fn is_gateway(pid: i32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("gateway"))
+}
+
+/// An app on demand, each release in a directory of its own: a worker of the old
+/// generation that comes meanwhile imports the old code.
+fn releases() -> Site {
+    let serve = Serve::config(&release("1"));
+    let text = fs::read_to_string(app("canary.py")).unwrap();
+    for (name, version, mode) in [("1", "1", "good"), ("2", "2", "good"), ("broken", "2", "fails")]
+    {
+        let text = text.replace("VERSION = \"1\"", &format!("VERSION = {version:?}"));
+        let text = text.replace("MODE = \"good\"", &format!("MODE = {mode:?}"));
+        fs::create_dir(serve.dir().join(name)).unwrap();
+        fs::write(serve.dir().join(name).join("canary.py"), text).unwrap();
+    }
+    let flupd = serve.on_its_socket();
+    flupd.wait_for_log("ready");
+    let web = Example::open("nginx-examples/fastcgi-keepconn.conf").socket(&flupd.socket()).boot();
+    Site { web, flupd }
+}
+
+fn release(name: &str) -> String {
+    format!(
+        "[[listen]]\nfastcgi = \"unix:app.sock\"\n[apps.shop]\napp = \"canary:application\"\n\
+         chdir = \"DIR/{name}\"\nworkers = \"on-demand\"\nidle-timeout = 0.2\nthreads = 2\n"
+    )
+}
+
+fn reload_to(site: &Site, name: &str, options: &[&str]) -> Output {
+    site.flupd.write_config(&release(name));
+    let mut command = crate::harness::flupd::command();
+    command.args(["reload", "--config"]).arg(site.flupd.file("flupd.toml"));
+    command.args(options).output().unwrap()
+}
+
+fn wait_until_asleep(site: &Site) {
+    // Supervisor and gateway are left.
+    wait::until("it sleeps", || site.flupd.tree().len() == 2);
+}
+
+/// With nobody to ask, both sleep: the new code is no worse.
+#[test]
+fn an_app_that_sleeps_takes_over_asleep() {
+    let site = releases();
+    wait_until_asleep(&site);
+    let output = reload_to(&site, "2", &["--canary", "50%", "--canary-time", "1"]);
+    assert!(output.status.success(), "{output:?}");
+    wait_until_asleep(&site);
+    assert_eq!(site.get("/").text(), "2");
+}
+
+/// Requests wake both, each with its code, and each has its share.
+#[test]
+fn an_app_that_sleeps_is_compared_all_the_same() {
+    let site = releases();
+    for (name, taken) in [("broken", false), ("2", true)] {
+        wait_until_asleep(&site);
+        let (output, answers) = under_load(&site, || {
+            reload_to(&site, name, &["--canary", "40%", "--canary-time", "2"])
+        });
+        assert_eq!(output.status.success(), taken, "{output:?}");
+        assert!(!told(&output.stderr).contains("died"), "{output:?}");
+        assert!(of(&answers, "1") > 0, "{answers:?}");
+        assert_eq!(of(&answers, "2") > 0, taken, "{answers:?}");
+        assert_eq!(of(&answers, "other") > 0, !taken, "{answers:?}");
+        assert_eq!(site.get("/").text(), if taken { "2" } else { "1" });
+    }
 }

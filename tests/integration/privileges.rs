@@ -1,12 +1,13 @@
 //! Who the processes run as, and what they may not: seen in /proc.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::process::Signal;
 
 use crate::harness::flupd::{self, Flupd, Serve};
+use crate::harness::installed::Installed;
 use crate::harness::{is_root, wait};
 
 /// A Python that every user can run.
@@ -57,12 +58,13 @@ fn id(user: &str) -> (String, String) {
     (number("-u"), number("-g"))
 }
 
-fn gateway(flupd: &Flupd) -> i32 {
+/// The gateway of this supervisor.
+fn gateway(supervisor: i32) -> i32 {
     let is_gateway = |pid: &i32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.starts_with("flupd:\0gateway")
     };
-    flupd.tree().into_iter().find(is_gateway).unwrap()
+    flupd::tree(supervisor).into_iter().find(is_gateway).unwrap()
 }
 
 fn four(number: &str) -> Vec<String> {
@@ -110,12 +112,12 @@ fn each_process_has_its_own_user() {
     assert_eq!(told["status"]["Uid"], serde_json::json!(four("0")));
 
     let (uid, gid) = id("nobody");
-    let gateway = gateway(&flupd);
+    let supervisor = flupd.pid().as_raw_nonzero().get();
+    let gateway = gateway(supervisor);
     assert_eq!((status(gateway, "Uid"), status(gateway, "Gid")), (four(&uid), four(&gid)));
     assert_eq!(status(gateway, "Groups"), [gid]);
     assert_eq!(status(gateway, "NoNewPrivs"), ["1"]);
     assert_eq!(status(gateway, "CapEff"), ["0000000000000000"]);
-    let supervisor = flupd.pid().as_raw_nonzero().get();
     assert_eq!(status(supervisor, "Uid"), four("0"));
 }
 
@@ -163,6 +165,43 @@ fn a_dead_worker_of_another_user_is_replaced() {
     assert_eq!(first["status"]["Uid"], second["status"]["Uid"]);
     flupd.signal(Signal::TERM);
     assert_eq!(flupd.wait().code(), Some(0));
+}
+
+/// The new flupd is root's, too; what runs under it is of whom the file says now.
+#[test]
+fn an_upgrade_has_the_users_of_the_file() {
+    let text = |user: &str| {
+        format!(
+            "gateway-user = \"nobody\"\n[[listen]]\nfastcgi = \"unix:app.sock\"\n\
+             [apps.plain]\napp = \"app\"\npython = \"/usr/bin/python3\"\nworkers = 1\n\
+             user = \"www-data\"\n\
+             [apps.forked]\napp = \"app\"\npython = \"/usr/bin/python3\"\nworkers = 1\n\
+             preload = true\nprefix = \"/forked\"\nuser = {user:?}\ngroup = \"nogroup\"\n"
+        )
+    };
+    let Some(serve) = room(&text("www-data")) else { return };
+    let installed = Installed::new();
+    let flupd = serve.installed(&installed).on_its_socket();
+    flupd.wait_for_log("ready");
+    let socket = || fs::metadata(flupd.socket()).unwrap();
+    let before = (ask(&flupd, "/"), ask(&flupd, "/forked"), socket());
+    flupd.write_config(&text("4242"));
+    installed.replace();
+    installed.upgrade(&flupd);
+    let supervisor = installed.the_one().as_raw_nonzero().get();
+    let (plain, forked) = (ask(&flupd, "/"), ask(&flupd, "/forked"));
+    let (uid, _) = id("www-data");
+    for (before, after, user) in [(before.0, plain, &*uid), (before.1, forked, "4242")] {
+        assert_ne!(before["status"]["Pid"], after["status"]["Pid"], "{}", flupd.log());
+        assert_eq!(before["status"]["Uid"], serde_json::json!(four(&uid)));
+        assert_eq!(after["status"]["Uid"], serde_json::json!(four(user)));
+        assert_eq!(after["status"]["CapEff"], serde_json::json!(["0000000000000000"]));
+    }
+    assert_eq!(status(supervisor, "Uid"), four("0"));
+    let (uid, _) = id("nobody");
+    assert_eq!(status(gateway(supervisor), "Uid"), four(&uid));
+    let after = socket();
+    assert_eq!((before.2.uid(), before.2.mode()), (after.uid(), after.mode()));
 }
 
 #[test]

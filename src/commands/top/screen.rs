@@ -15,6 +15,9 @@ use ratatui::{Frame, Terminal};
 
 use super::Event;
 
+/// The exit status after a panic, as Rust has it.
+const PANICKED: i32 = 101;
+
 /// The terminal, while it shows pictures. Dropped, it is left.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
@@ -31,6 +34,8 @@ impl Screen {
             // Else nobody could read what went wrong.
             let _ = restore();
             before(panic);
+            // Whichever thread it was: no other may draw on it now.
+            std::process::exit(PANICKED);
         }));
         take()?;
         let terminal = Terminal::new(CrosstermBackend::new(stdout()));
@@ -133,4 +138,85 @@ pub(super) fn input(events: Sender<Event>) -> io::Result<()> {
         }
     };
     std::thread::Builder::new().name("flupd-input".to_owned()).spawn(work).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::process::Command;
+
+    use ratatui::widgets::Paragraph;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+    use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+
+    use super::*;
+
+    /// Set for the program on the terminal: which of its threads panics.
+    const PANICS: &str = "FLUPD_TEST_PANICS";
+
+    /// The program on the terminal is this test itself.
+    #[test]
+    fn a_panic_leaves_the_terminal_as_it_was() {
+        if let Ok(thread) = std::env::var(PANICS) {
+            let mut screen = Screen::enter().unwrap();
+            screen
+                .draw(|frame| frame.render_widget(Paragraph::new("picture"), frame.area()))
+                .unwrap();
+            io::stdin().read_exact(&mut [0]).unwrap();
+            assert!(thread != "main", "in the main thread");
+            let other = std::thread::spawn(|| panic!("in another thread"));
+            assert!(other.join().is_ok(), "that was the end");
+        }
+        for (thread, message) in [("main", "in the main thread"), ("other", "in another thread")] {
+            on_a_terminal(thread, message);
+        }
+    }
+
+    fn on_a_terminal(thread: &str, message: &str) {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let ours = openpt(flags).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let size = Winsize { ws_col: 80, ws_row: 24, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&ours, size).unwrap();
+        let theirs = ioctl_tiocgptpeer(&ours, flags).unwrap();
+        // From util-linux: makes it the terminal of a session, as a login does.
+        let mut program = Command::new("setsid");
+        program.arg("--ctty").arg(std::env::current_exe().unwrap());
+        let (_, here) = module_path!().split_once("::").unwrap();
+        program.arg(format!("{here}::a_panic_leaves_the_terminal_as_it_was"));
+        program.args(["--exact", "--nocapture"]);
+        program.env(PANICS, thread).env("TERM", "xterm-256color");
+        let side = || theirs.try_clone().unwrap();
+        let mut child = program.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
+        // Nobody but the program has that side now: reading ends with it.
+        drop((program, theirs));
+
+        let (mut terminal, mut shown) = (File::from(ours), String::new());
+        let mut read_until = |text: &str| {
+            let mut bytes = [0; 4096];
+            while !shown.contains(text) {
+                let limit = Timespec { tv_sec: 30, tv_nsec: 0 };
+                let ready = poll(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(&limit));
+                assert_eq!(ready, Ok(1), "{text:?} in {shown:?}");
+                let count = terminal.read(&mut bytes).unwrap();
+                shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+            let modes = tcgetattr(&terminal).unwrap().local_modes;
+            let is_cooked = modes.contains(LocalModes::ICANON | LocalModes::ECHO);
+            assert_eq!(is_cooked, text == message);
+            terminal.write_all(b"x").unwrap();
+            shown.clone()
+        };
+        read_until("picture");
+        let shown = read_until(message);
+        // The message stands on the screen that was there before, and can be read.
+        let mut screen = vt100::Parser::default();
+        screen.process(shown.as_bytes());
+        assert!(screen.screen().contents().contains(message), "{shown}");
+        assert!(!screen.screen().alternate_screen() && !screen.screen().hide_cursor());
+        assert_eq!(child.wait().unwrap().code(), Some(PANICKED), "{shown}");
+    }
 }

@@ -104,7 +104,7 @@ impl State {
         let is_success = cause.is_some_and(Cause::is_success);
         let crashed = group.places.iter().any(|place| match place.occupant {
             Occupant::Ready(one, _) if one == worker => {
-                !(is_success && matches!(place.stay, Stay::Drained(_)))
+                !(is_success && matches!(place.stay, Stay::Drained(_) | Stay::Released))
             }
             _ => false,
         });

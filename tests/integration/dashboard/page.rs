@@ -67,6 +67,8 @@ fn a_reload_is_followed() {
     let site = Site::stuck(&["--workers", "1", "--threads", "1"]);
     let page = site.look(DESK);
     page.wait_for("#workers", "generation 1 serving");
+    // It is noted once a second, so that it may be noted that there was nobody yet.
+    page.wait_for("#chart-threads dd.s1", "1");
     let (started, gate) = (site.flupd.file("started"), site.flupd.file("gate"));
     let _held = site.ask(&format!("/hold?started={}&gate={}", started.display(), gate.display()));
     wait::until_exists(&started);

@@ -299,19 +299,24 @@ impl Flupd {
 
     /// The process ids of the supervisor and everything it has started.
     pub fn tree(&self) -> Vec<i32> {
-        let mut tree = vec![self.process.pid().as_raw_nonzero().get()];
-        let parents: Vec<(i32, i32)> = fs::read_dir("/proc")
-            .unwrap()
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter_map(|pid: i32| Some((pid, parent(pid)?)))
-            .collect();
-        let mut at = 0;
-        while let Some(&pid) = tree.get(at) {
-            tree.extend(parents.iter().filter(|(_, parent)| *parent == pid).map(|(pid, _)| pid));
-            at += 1;
-        }
-        tree
+        tree(self.process.pid().as_raw_nonzero().get())
     }
+}
+
+/// This process and everything that it has started, and so on.
+pub fn tree(first: i32) -> Vec<i32> {
+    let mut tree = vec![first];
+    let parents: Vec<(i32, i32)> = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|pid: i32| Some((pid, parent(pid)?)))
+        .collect();
+    let mut at = 0;
+    while let Some(&pid) = tree.get(at) {
+        tree.extend(parents.iter().filter(|(_, parent)| *parent == pid).map(|(pid, _)| pid));
+        at += 1;
+    }
+    tree
 }
 
 fn parent(pid: i32) -> Option<i32> {

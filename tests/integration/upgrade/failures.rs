@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 
 /// The app waits at its import for a file.
-fn waits_for(gate: &Path) -> String {
+pub(super) fn waits_for(gate: &Path) -> String {
     let old = fs::read_to_string(app("versioned.py")).unwrap();
     let gate = gate.display().to_string();
     format!("import os, time\nwhile not os.path.exists({gate:?}): time.sleep(0.01)\n{old}")

@@ -95,11 +95,7 @@ fn a_reload_in_between() {
     flupd.wait_for_log("ready");
     let (old, path) =
         (fs::read_to_string(app("versioned.py")).unwrap(), flupd.file("versioned.py"));
-    let waits = format!(
-        "import os, time\nwhile not os.path.exists({:?}): time.sleep(0.01)\n{old}",
-        gate.display().to_string()
-    );
-    replace(&path, &waits);
+    replace(&path, &super::failures::waits_for(&gate));
     thread::scope(|scope| {
         let upgrade = scope.spawn(|| installed.upgrade(flupd));
         let second = scope.spawn(|| installed.upgrade(flupd));

@@ -1,5 +1,6 @@
 //! The program of flupd is replaced while it runs, and nobody notices.
 
+mod asleep;
 mod failures;
 mod handed_over;
 

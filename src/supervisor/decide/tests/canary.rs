@@ -117,6 +117,16 @@ fn one_whose_workers_die_is_taken_back() {
     assert!(failure(&scene.is(broken(4))).is_some());
 }
 
+/// Who is not needed any more and leaves excuses no death of a new one.
+#[test]
+fn one_that_leaves_has_not_died() {
+    let mut scene = comparing();
+    scene.is(Event::Scale { group: GROUP, workers: Workers::fixed(1) });
+    assert_eq!(failure(&scene.is(exited(2, 0))), None);
+    let actions = scene.is(exited(3, 11));
+    assert!(failure(&actions).is_some_and(|why| why.contains("its workers die")), "{actions:?}");
+}
+
 #[test]
 fn one_whose_worker_can_not_be_replaced_is_taken_back() {
     let mut scene = comparing();
