@@ -82,7 +82,7 @@ impl Activity {
             return;
         }
         let words = self.words();
-        let tick = nanos(ClockId::MonotonicCoarse);
+        let tick = moment();
         if words.tick.load(Ordering::Relaxed) != tick {
             words.tick.store(tick, Ordering::Relaxed);
             words.cpu.store(nanos(ClockId::ThreadCPUTime), Ordering::Relaxed);
@@ -164,6 +164,11 @@ impl Words {
         }
     }
 
+    /// The number of the last request that was begun.
+    pub(crate) fn last(&self) -> u32 {
+        number(self.word.load(Ordering::Relaxed))
+    }
+
     /// How the request of this number was begun; `None` if it is not the last one
     /// that was.
     pub(crate) fn begun(&self, request: u32) -> Option<Begun> {
@@ -178,6 +183,11 @@ impl Words {
         };
         is_last().then_some(begun)
     }
+}
+
+/// Now, in nanoseconds of a clock that is cheap and up to a tick behind.
+pub(crate) fn moment() -> u64 {
+    nanos(ClockId::MonotonicCoarse)
 }
 
 /// A clock that begins at 0 when the machine or the thread does.

@@ -4,13 +4,14 @@
 //! Libraries on disk can be replaced while flupd runs. A worker that is started
 //! after that would be another's.
 
-const SOURCES: [&[u8]; 15] = [
+const SOURCES: [&[u8]; 17] = [
     include_bytes!("activity.rs"),
     include_bytes!("beside.rs"),
     include_bytes!("body.rs"),
     include_bytes!("cost.rs"),
     include_bytes!("frame.rs"),
     include_bytes!("layout.rs"),
+    include_bytes!("onlooker.rs"),
     include_bytes!("request.rs"),
     include_bytes!("ring.rs"),
     include_bytes!("role.rs"),
@@ -20,6 +21,7 @@ const SOURCES: [&[u8]; 15] = [
     include_bytes!("times.rs"),
     include_bytes!("waits.rs"),
     include_bytes!("probe/mod.rs"),
+    include_bytes!("probe/turn.rs"),
 ];
 
 /// The number of this build.

@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cgi::Params;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -123,6 +124,7 @@ pub fn open(mut fds: Vec<OwnedFd>) -> io::Result<(Memory, Vec<Port>)> {
             table: Vec::new(),
             timed: false,
             costed: false,
+            watched: false,
         })
     };
     let ports = sockets.into_iter().enumerate().map(port).collect::<io::Result<_>>()?;
@@ -191,6 +193,8 @@ pub struct Port {
     pub timed: bool,
     /// And what it has cost.
     pub costed: bool,
+    /// Whether notes are made for an [`onlooker`](crate::onlooker).
+    pub watched: bool,
 }
 
 impl Port {
@@ -266,6 +270,9 @@ impl Port {
         } else if let Body::Memory(bytes) = body {
             self.mapping.write(area + length, bytes);
         }
+        if self.watched {
+            self.slot(slot).note_staged(self.number_at(self.staged), activity::moment());
+        }
         self.slot(slot).stage(parts);
         self.staged += 1;
         Ok(())
@@ -297,6 +304,20 @@ impl Port {
     #[must_use]
     pub const fn number(&self) -> u32 {
         self.number
+    }
+
+    /// The number of the request at this position.
+    fn number_at(&self, position: usize) -> u32 {
+        (0..position).fold(self.number, |number, _| activity::after(number))
+    }
+
+    /// The request in front ends now, with this status, 0 if it was not answered:
+    /// notes it for an onlooker, if there is one.
+    pub fn note_ended(&self, status: u16, took: Duration) {
+        if self.watched && self.staged > 0 {
+            let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+            self.slot(self.front).note_ended(status, took, activity::moment());
+        }
     }
 
     /// What has become of the request in front, as the worker says.

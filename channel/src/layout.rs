@@ -44,6 +44,12 @@ pub(crate) struct WorkerHead {
     pub(crate) done: Line<[AtomicU64; 4]>,
     /// Whether the worker's watcher sleeps: see [`crate::worker::Running`].
     pub(crate) watcher: Line<Sleeper>,
+    /// Whose turn it is to ask the [probe](crate::probe): until when, in nanoseconds
+    /// of `CLOCK_MONOTONIC_COARSE`.
+    pub(crate) turn: Line<AtomicU64>,
+    /// Written by a gateway in the worker's own process: see
+    /// [`crate::onlooker::Crowd`].
+    pub(crate) crowd: Line<[AtomicU64; 3]>,
 }
 
 /// In front of each thread's areas.

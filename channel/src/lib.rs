@@ -48,6 +48,8 @@ mod buffer;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 #[cfg(feature = "gateway")]
+pub mod onlooker;
+#[cfg(feature = "gateway")]
 mod replies;
 
 use std::io;
@@ -79,6 +81,20 @@ impl Ends {
         self.gateway.extend(asks);
         self.worker.extend(asked);
         Ok(self)
+    }
+
+    /// Takes both ends of a worker with `threads` app threads and a probe off the end
+    /// of descriptors that came together: the gateway's, then the worker's.
+    ///
+    /// # Errors
+    /// `InvalidData` when there are too few.
+    pub fn split_off(fds: &mut Vec<OwnedFd>, threads: usize) -> io::Result<Self> {
+        let mut ends = |count: usize| {
+            let at = fds.len().checked_sub(count).ok_or(io::ErrorKind::InvalidData)?;
+            Ok::<_, io::Error>(fds.split_off(at))
+        };
+        let worker = ends(2 + threads + probe::DESCRIPTORS)?;
+        Ok(Self { gateway: ends(1 + threads + probe::DESCRIPTORS)?, worker })
     }
 }
 

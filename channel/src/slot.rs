@@ -15,6 +15,9 @@ const FREE: u32 = 0;
 const REQUEST: u32 = 1;
 const RUNNING: u32 = 2;
 
+/// In the place of a status: it has not ended.
+const STAGED: u32 = u32::MAX;
+
 /// The params travel as a descriptor.
 pub(crate) const PARAMS_FILE: u32 = 1;
 /// The body travels as a descriptor.
@@ -40,6 +43,42 @@ pub(crate) struct Slot {
     role: AtomicU32,
     body: AtomicU64,
     data: AtomicU64,
+    note: Note,
+}
+
+/// What is noted of a request for an [`onlooker`](crate::onlooker), by the gateway.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Note {
+    /// When it was staged, or when its answer had ended.
+    moment: AtomicU64,
+    /// As the gateway counts the requests of a thread; 0 if nobody looks on.
+    number: AtomicU32,
+    /// [`STAGED`], or what came of it.
+    status: AtomicU32,
+    took: AtomicU64,
+}
+
+/// What an onlooker sees of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Noted {
+    pub(crate) state: State,
+    /// As the gateway counts the requests of a thread.
+    pub(crate) number: u32,
+    /// Nanoseconds of `CLOCK_MONOTONIC_COARSE`: when it was staged, or of one that
+    /// has ended, when it did.
+    pub(crate) moment: u64,
+    /// The length of its params, if they stand in the slot's area.
+    pub(crate) params: Option<usize>,
+}
+
+/// How far a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Waiting,
+    Claimed,
+    /// With its status, 0 if there was no answer, and the nanoseconds that it took.
+    Ended(u16, u64),
 }
 
 /// Where a request's parts are, and how long.
@@ -93,6 +132,43 @@ impl Slot {
     /// Gateway: the answer has ended.
     pub(crate) fn free(&self) {
         self.state.store(FREE, Ordering::Relaxed);
+    }
+
+    /// Gateway: an onlooker shall know what is about to be staged here.
+    pub(crate) fn note_staged(&self, number: u32, moment: u64) {
+        self.note.moment.store(moment, Ordering::Relaxed);
+        self.note.status.store(STAGED, Ordering::Relaxed);
+        // Who sees the number sees the rest.
+        self.note.number.store(number, Ordering::Release);
+    }
+
+    /// Gateway: and what came of it, before it is freed.
+    pub(crate) fn note_ended(&self, status: u16, took: u64, moment: u64) {
+        self.note.moment.store(moment, Ordering::Relaxed);
+        self.note.took.store(took, Ordering::Relaxed);
+        self.note.status.store(status.into(), Ordering::Release);
+    }
+
+    /// Onlooker: what is here; `None` if nobody has noted anything. Both sides may
+    /// have written anything, and may be about to.
+    pub(crate) fn noted(&self) -> Option<Noted> {
+        let number = self.note.number.load(Ordering::Acquire);
+        let status = self.note.status.load(Ordering::Acquire);
+        let state = match self.state.load(Ordering::Acquire) {
+            REQUEST => State::Waiting,
+            RUNNING => State::Claimed,
+            // It was taken back.
+            _ if status == STAGED => return None,
+            _ => State::Ended(status as u16, self.note.took.load(Ordering::Relaxed)),
+        };
+        let is_here = self.place.load(Ordering::Relaxed) & PARAMS_FILE == 0;
+        let noted = Noted {
+            state,
+            number,
+            moment: self.note.moment.load(Ordering::Relaxed),
+            params: is_here.then(|| self.params.load(Ordering::Relaxed) as usize),
+        };
+        (number != 0).then_some(noted)
     }
 
     /// Worker: takes the request, if there is one.

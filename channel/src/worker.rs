@@ -403,7 +403,11 @@ impl Port {
             }
             if let Some(pump) = self.pump {
                 self.publish();
+                // For who looks on.
+                let head = self.memory.at::<ThreadHead>(layout::thread(self.thread));
+                head.blocked.0.announce();
                 pump(Pump::Room);
+                head.blocked.0.retract();
                 continue;
             }
             self.flush();

@@ -76,7 +76,7 @@ pub(crate) fn run(
         let heard = Arc::clone(&signal);
         let watcher = thread::Builder::new().name("flupd-stop".into());
         let watcher = watcher.spawn(move || obey(caught, &told, &heard, way.grace))?;
-        let served = crate::serve(py, &app, expected, config, peers, orders, || {});
+        let served = crate::serve(py, &app, expected, config, peers, (orders, None), || {});
         drop(stops);
         let _ = py.detach(|| watcher.join());
         served?;

@@ -13,6 +13,7 @@ mod lent;
 use std::os::fd::OwnedFd;
 
 use flupd::solo::{self, App, Peers, Solo};
+use flupd_channel::Ends;
 use flupd_channel::startup::{Task, WorkerConfig, WorkerStatus, receive_task, send_status};
 use flupd_worker::inline::{self, Expected, Inline};
 use flupd_worker::program::{self, Ended};
@@ -57,6 +58,7 @@ fn supervised(
     config: String,
     mut listeners: Vec<OwnedFd>,
 ) -> PyResult<i32> {
+    let ends = Ends::split_off(&mut listeners, 1)?;
     solo::start_log(&config, &mut listeners).map_err(failed)?;
     inline::begin(&format!("flupd: solo {} ({})", worker.worker, worker.app));
     let expected = Expected { multiprocess: worker.multiprocess, once: false };
@@ -70,7 +72,7 @@ fn supervised(
         };
         let (told, status) = (supervisor.try_clone()?, program::ready(&app));
         let peers = Peers::Listeners(listeners);
-        serve(py, &app, expected, config, peers, supervisor, || {
+        serve(py, &app, expected, config, peers, (supervisor, Some(ends)), || {
             // If the supervisor has gone, the gateway sees it next.
             let _ = send_status(&told, &status, &[]);
         })?;
@@ -78,25 +80,30 @@ fn supervised(
     })
 }
 
-/// Serves until the socket `orders` says something or is closed, or the app
-/// leaves. `ready` is called when requests are accepted.
+/// Serves until the socket with orders says something or is closed, or the app
+/// leaves. Beside it stand the ends of a channel with a probe, if the supervisor has
+/// made one, which then looks on. `ready` is called when requests are accepted.
 fn serve(
     py: Python<'_>,
     app: &program::App,
     expected: Expected,
     config: String,
     peers: Peers,
-    orders: OwnedFd,
+    (orders, ends): (OwnedFd, Option<Ends>),
     ready: impl FnOnce() + Send,
 ) -> PyResult<()> {
-    // Nobody sleeps on the other side, so nobody watches this bell.
-    let mut ends = flupd_channel::create(1, &flupd_channel::bell()?)?;
-    let limited = solo::is_limited(&config).map_err(failed)?;
-    if limited {
-        ends = ends.with_probe()?;
-    }
-    let app = Inlined(Inline::new(py, app, expected, ends.worker, limited, solo::pump)?);
-    let solo = Solo { config, peers, ends: ends.gateway, orders };
+    let looked_on = ends.is_some();
+    let probed = looked_on || solo::is_limited(&config).map_err(failed)?;
+    let ends = match ends {
+        Some(ends) => ends,
+        // Nobody sleeps on the other side, so nobody watches this bell.
+        None => {
+            let ends = flupd_channel::create(1, &flupd_channel::bell()?)?;
+            if probed { ends.with_probe()? } else { ends }
+        }
+    };
+    let app = Inlined(Inline::new(py, app, expected, ends.worker, probed, solo::pump)?);
+    let solo = Solo { config, peers, ends: ends.gateway, looked_on, orders };
     let done = py.detach(|| solo::run(solo, Box::new(app), ready));
     done.map_err(failed)
 }

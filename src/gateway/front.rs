@@ -336,6 +336,11 @@ impl Front {
         let _ = self.reports.send(report);
     }
 
+    /// How many connections there are, and requests that arrive.
+    pub(super) fn crowd(&self) -> (usize, usize) {
+        (self.admission.open(), self.shared.reading.len())
+    }
+
     /// Whether no connection is open.
     pub(super) fn is_empty(&self) -> bool {
         self.admission.open() == 0

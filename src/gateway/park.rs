@@ -67,6 +67,7 @@ pub(super) fn with_pools(work: impl FnMut(&Rc<Pool>)) {
 pub(super) fn before_sleep() {
     with_pools(|pool| pool.before_sleep());
     if solo::is_here() {
+        solo::tell_crowd();
         // Several short requests make one turn; a long one ends it.
         let (mut told, begun) = (false, Instant::now());
         while !(told && begun.elapsed() > TURN) && solo::step() {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 
-use super::request::{Assembly, Told};
+use super::request::Assembly;
 use crate::observe::snapshot::RequestSnapshot;
 
 /// All of them, in the order in which they were first waited for.
@@ -24,7 +24,7 @@ struct Entry {
     begun: Instant,
     received: u64,
     /// The app's name, and what is known of the request once its params are there.
-    known: Option<(Option<String>, Told)>,
+    known: Option<(Option<String>, RequestSnapshot)>,
 }
 
 /// The place of one request, until this is dropped.
@@ -62,7 +62,7 @@ impl Entry {
             phase: "reading".to_owned(),
             age_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             received: Some(self.received),
-            ..told.into()
+            ..told
         }
     }
 }

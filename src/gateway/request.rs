@@ -14,7 +14,7 @@ use super::stream::Stream;
 use crate::config::AppLimits;
 use crate::observe::access::request_id;
 use crate::observe::ids::Ids;
-use crate::observe::snapshot::{MAX_URL, MAX_WORD, RequestSnapshot};
+use crate::observe::snapshot::{RequestSnapshot, request_uri};
 use crate::observe::trace_context::{TraceId, TraceParent};
 
 /// How much of a request's id is logged, in bytes.
@@ -89,12 +89,12 @@ impl Request {
 
     /// `REQUEST_URI` as it came, or `PATH_INFO`.
     pub(super) fn uri_bytes(&self) -> &[u8] {
-        uri(&self.params)
+        request_uri(&self.params)
     }
 
     /// What is told of it to those who ask what runs.
-    pub(super) fn told(&self) -> Told {
-        Told::of(&self.params)
+    pub(super) fn told(&self) -> RequestSnapshot {
+        RequestSnapshot::of(&self.params)
     }
 
     /// Whether doing it twice is the same as doing it once and changes nothing
@@ -102,39 +102,6 @@ impl Request {
     pub(super) fn is_repeatable(&self) -> bool {
         matches!(self.params.get(b"REQUEST_METHOD"), Some(b"GET" | b"HEAD" | b"OPTIONS"))
     }
-}
-
-/// What is told of a request to those who ask what runs, cut to what they need.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Told {
-    method: String,
-    url: String,
-    id: Option<String>,
-    trace: Option<TraceId>,
-}
-
-impl Told {
-    fn of(params: &Params) -> Self {
-        let cut = |bytes: &[u8], most| text(Some(bytes.get(..most).unwrap_or(bytes)));
-        Self {
-            method: cut(params.get(b"REQUEST_METHOD").unwrap_or_default(), MAX_WORD),
-            url: cut(uri(params), MAX_URL),
-            id: request_id(params).map(|id| cut(id, MAX_WORD)),
-            trace: TraceParent::of(params).map(|parent| parent.trace),
-        }
-    }
-}
-
-impl From<Told> for RequestSnapshot {
-    fn from(Told { method, url, id, trace }: Told) -> Self {
-        let trace_id = trace.map(|trace| trace.to_string());
-        Self { method, url, id, trace_id, ..Self::default() }
-    }
-}
-
-fn uri(params: &Params) -> &[u8] {
-    let uri = params.get(b"REQUEST_URI").or_else(|| params.get(b"PATH_INFO"));
-    uri.unwrap_or_default()
 }
 
 /// The params of an Authorizer, which has no body.
@@ -207,8 +174,8 @@ impl Assembly {
     }
 
     /// What is told of it to those who ask what runs.
-    pub(super) fn told(&self) -> Told {
-        Told::of(&self.params)
+    pub(super) fn told(&self) -> RequestSnapshot {
+        RequestSnapshot::of(&self.params)
     }
 
     /// Gives the params back: no request will be made of them.

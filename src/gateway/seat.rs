@@ -234,6 +234,9 @@ impl Seat {
     /// Gives back what was taken of the answer in front. At its end the request
     /// leaves, and the next one is in front.
     pub(super) fn consume(&self, taken: Taken) {
+        if taken.ended() {
+            self.note_end();
+        }
         self.port.borrow_mut().consume(taken);
         if !taken.ended() {
             return;
@@ -251,6 +254,16 @@ impl Seat {
             next.begin(now);
             now
         }));
+    }
+
+    /// The request in front ends: for who looks on.
+    fn note_end(&self) {
+        let port = self.port.borrow();
+        if port.watched
+            && let Some(front) = self.front()
+        {
+            port.note_ended(front.status(), self.running_for());
+        }
     }
 
     /// The client of this request has gone. If the app runs it, it shall know; if

@@ -8,10 +8,11 @@
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use anyhow::Context;
+use flupd_channel::onlooker::{Crowd, Onlooker};
 use flupd_channel::probe::Probe;
 use flupd_channel::worker::Pump;
 use tokio::sync::{Notify, mpsc};
@@ -49,6 +50,8 @@ thread_local! {
     static APP: RefCell<Option<Box<dyn App>>> = const { RefCell::new(None) };
     /// Where requests have time limits.
     static WARDEN: RefCell<Option<Warden>> = const { RefCell::new(None) };
+    /// Where the supervisor sees how many wait for this thread.
+    static LOOKED_ON: RefCell<Option<(Onlooker, Weak<Front>)>> = const { RefCell::new(None) };
     /// Notified when the app may have asked to exit.
     static LEAVES: Rc<Notify> = Rc::new(Notify::new());
 }
@@ -60,8 +63,11 @@ pub struct Solo {
     pub config: String,
     /// Where requests come from.
     pub peers: Peers,
-    /// The gateway's ends of the app's channel, with those of a probe if [`is_limited`].
+    /// The gateway's ends of the app's channel, with those of a probe if somebody looks
+    /// on, or if [`is_limited`].
     pub ends: Vec<OwnedFd>,
+    /// Whether the supervisor looks on, which has duplicates of these ends.
+    pub looked_on: bool,
     /// `INHERIT` comes here with a packet socket. Whatever else comes, and the end,
     /// mean stop.
     pub orders: OwnedFd,
@@ -90,6 +96,7 @@ pub fn run(solo: Solo, app: Box<dyn App>, ready: impl FnOnce()) -> anyhow::Resul
     park::end();
     APP.set(None);
     WARDEN.set(None);
+    LOOKED_ON.set(None);
     done
 }
 
@@ -131,9 +138,17 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     // Nobody is told of a broken worker: it is this process.
     let (reports, _nobody) = mpsc::unbounded_channel();
     let mut config = parse(&solo.config)?;
-    if let Some(limits) = limits(&config) {
-        let channel = solo.ends.len().saturating_sub(Probe::DESCRIPTORS);
-        let warden = Warden::start(limits, solo.ends.split_off(channel));
+    let onlooker = match (solo.looked_on, solo.ends.first()) {
+        (true, Some(memory)) => Some(Onlooker::new(memory).context("the memory can't be mapped")?),
+        _ => None,
+    };
+    let limits = limits(&config);
+    let mut probe = Vec::new();
+    if solo.looked_on || limits.is_some() {
+        probe = solo.ends.split_off(solo.ends.len().saturating_sub(Probe::DESCRIPTORS));
+    }
+    if let Some(limits) = limits {
+        let warden = Warden::start(limits, probe, onlooker.clone());
         WARDEN.set(Some(warden.context("the thread for time limits can't be started")?));
         // The pool looks between two requests only.
         for app in config.apps.values_mut() {
@@ -145,6 +160,7 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
         Peers::Cgi(_) => None,
     };
     let front = Rc::new(Front::new(&config, reports, access));
+    LOOKED_ON.set(onlooker.map(|onlooker| (onlooker, Rc::downgrade(&front))));
     match &mut solo.peers {
         Peers::Listeners(sockets) => front.configure(&config, std::mem::take(sockets))?,
         Peers::Cgi(_) => config.apps.iter().for_each(|(id, app)| front.introduce(*id, app)),
@@ -223,6 +239,23 @@ pub fn refuse(peers: Peers, config: &str, program: &str, why: &str) {
 pub fn log_late(grace: Duration) {
     let seconds = grace.as_secs_f64();
     tracing::warn!(seconds, "a request is given up: it ran past --graceful-timeout");
+}
+
+/// Whether a process looks on at what this thread does.
+pub(super) fn is_watched() -> bool {
+    LOOKED_ON.with_borrow(Option::is_some)
+}
+
+/// Tells it what it can't see: it has to be told before the app runs.
+pub(super) fn tell_crowd() {
+    LOOKED_ON.with_borrow(|looked_on| {
+        let Some((onlooker, front)) = looked_on else { return };
+        let (connections, reading) = front.upgrade().map_or((0, 0), |front| front.crowd());
+        let mut queued = 0;
+        park::with_pools(|pool| queued += pool.count_queued());
+        let [connections, reading, queued] = [connections, reading, queued].map(|n| n as u64);
+        onlooker.set_crowd(Crowd { connections, reading, queued });
+    });
 }
 
 /// Waits until the app has asked to exit.

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use flupd_channel::onlooker::Onlooker;
 use flupd_channel::probe::Probe;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use rustix::process::{Signal, getpid, kill_process};
@@ -78,11 +79,15 @@ enum Due {
 
 impl Warden {
     /// Starts the thread, if something is to be looked at. `fds` end in the gateway's
-    /// ends of a probe.
+    /// ends of a probe, of which a process that looks on has others.
     ///
     /// # Errors
     /// When it can't be started.
-    pub(super) fn start(limits: TimeLimits, mut fds: Vec<OwnedFd>) -> io::Result<Self> {
+    pub(super) fn start(
+        limits: TimeLimits,
+        mut fds: Vec<OwnedFd>,
+        looked_on: Option<Onlooker>,
+    ) -> io::Result<Self> {
         let this = Self::default();
         let watched = Arc::clone(&this.0);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -91,7 +96,11 @@ impl Warden {
         let thread = std::thread::Builder::new().name("flupd-warden".into());
         let started = thread.spawn(move || {
             runtime.block_on(async {
-                match Probe::split_off(&mut fds) {
+                let probe = Probe::split_off(&mut fds).map(|probe| match &looked_on {
+                    Some(onlooker) => probe.in_turns(onlooker),
+                    None => probe,
+                });
+                match probe {
                     Ok(probe) => watched.guard(&probe, limits).await,
                     Err(error) => error!(%error, "time limits can't be kept"),
                 }

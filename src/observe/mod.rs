@@ -10,6 +10,7 @@ pub mod lines;
 pub mod log;
 pub mod logs;
 pub mod metrics;
+pub mod onlook;
 pub mod process;
 pub mod report;
 pub mod sink;

@@ -1,6 +1,10 @@
 //! What flupd does at this moment, as its gateway sees it.
 
+use cgi::Params;
 use serde::{Deserialize, Serialize};
+
+use super::access::request_id;
+use super::trace_context::TraceParent;
 
 /// The most requests of each kind that are told of one by one, the oldest first:
 /// those that app threads have, those that wait, and those that arrive.
@@ -174,6 +178,20 @@ pub struct RequestSnapshot {
 }
 
 impl RequestSnapshot {
+    /// What its params say of it, cut to what is told.
+    #[must_use]
+    pub fn of(params: &Params) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let cut = |bytes: &[u8], most| text(bytes.get(..most).unwrap_or(bytes));
+        Self {
+            method: cut(params.get(b"REQUEST_METHOD").unwrap_or_default(), MAX_WORD),
+            url: cut(request_uri(params), MAX_URL),
+            id: request_id(params).map(|id| cut(id, MAX_WORD)),
+            trace_id: TraceParent::of(params).map(|parent| parent.trace.to_string()),
+            ..Self::default()
+        }
+    }
+
     /// `GET /path?query`, or what stands for it.
     #[must_use]
     pub fn line(&self) -> String {
@@ -183,6 +201,13 @@ impl RequestSnapshot {
             (method, url) => format!("{method} {url}"),
         }
     }
+}
+
+/// `REQUEST_URI` as it came, or `PATH_INFO`.
+#[must_use]
+pub fn request_uri(params: &Params) -> &[u8] {
+    let uri = params.get(b"REQUEST_URI").or_else(|| params.get(b"PATH_INFO"));
+    uri.unwrap_or_default()
 }
 
 impl Snapshot {

@@ -143,7 +143,7 @@ impl Supervisor<'_> {
     fn ends(&mut self, worker: u64) -> Vec<OwnedFd> {
         match self.workers.get_mut(&worker) {
             Some(Worker::Forked(worker)) => worker.take_ends(),
-            Some(Worker::Started(_) | Worker::Solo(..)) | None => Vec::new(),
+            Some(Worker::Started(_) | Worker::Solo(_)) | None => Vec::new(),
         }
     }
 

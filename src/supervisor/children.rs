@@ -8,7 +8,6 @@ use flupd_channel::startup::{Task, send_task};
 
 use super::listeners::Listeners;
 use super::processes::{GatewayProcess, watch_worker};
-use super::program::Program;
 use super::worker::Worker;
 use super::zygote::ZygoteProcess;
 use super::{Supervisor, spawn};
@@ -50,8 +49,8 @@ impl Supervisor<'_> {
     pub(super) fn start_worker(&mut self, group: GroupId, worker: u64) -> io::Result<()> {
         let program = self.programs.get(&group).ok_or(io::ErrorKind::NotFound)?;
         if program.app.solo {
-            let process = self.start_solo(program, worker)?;
-            self.workers.insert(worker, process);
+            let solo = self.start_solo(program, worker)?;
+            self.workers.insert(worker, Worker::Solo(solo));
             return Ok(());
         }
         let bell = self.bell.as_ref().ok_or(io::ErrorKind::NotConnected)?;
@@ -75,23 +74,5 @@ impl Supervisor<'_> {
         self.workers.insert(worker, Worker::Started(process));
         self.tell(started, ends.gateway);
         Ok(())
-    }
-
-    /// Starts a worker that serves connections itself.
-    fn start_solo(&self, program: &Program, worker: u64) -> io::Result<Worker> {
-        let listeners = self.listeners.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        let gateway = self.gateway_config(listeners);
-        let gateway = serde_json::to_string(&gateway)?;
-        let task = Task::Solo { worker: program.worker_config(worker), gateway };
-        let mut sockets = listeners.duplicate()?;
-        sockets.extend(self.logs.for_gateway()?);
-        let (ours, theirs) = packet::pair()?;
-        let fds: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
-        send_task(&ours, &task, &fds)?;
-        let tell = ours.try_clone()?;
-        let streams = self.logs.capture(&program.origin(Some(worker)))?;
-        let child = program.spawn(theirs, &self.open_files, streams)?;
-        let process = watch_worker(worker, child, ours, self.events.clone())?;
-        Ok(Worker::Solo(process, tell))
     }
 }

@@ -25,6 +25,7 @@ mod program;
 mod reload;
 mod restarts;
 mod signals;
+mod solo;
 pub(crate) mod spawn;
 mod start;
 mod switch;

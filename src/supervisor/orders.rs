@@ -153,7 +153,8 @@ impl Supervisor<'_> {
                     return Event::Tick;
                 }
                 None if self.config.is_solo() => {
-                    Outcome::Failed("in solo mode nobody is there who could be asked".to_owned())
+                    self.tell_of_solo(frames, waits);
+                    return Event::Tick;
                 }
                 None => Outcome::Failed("the gateway is being started; ask again".to_owned()),
             },

@@ -75,6 +75,12 @@ def segfault(environ, start_response):
     ctypes.string_at(0)
 
 
+def endless(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    while True:
+        yield b"x" * 65536
+
+
 def pid(environ, start_response):
     start_response("200 OK", HEAD)
     return [str(os.getpid()).encode()]

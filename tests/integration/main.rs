@@ -47,6 +47,7 @@ mod servers;
 mod shutdown;
 mod solo;
 mod solo_limits;
+mod solo_status;
 mod spawned;
 mod status;
 mod timeouts;

@@ -70,14 +70,12 @@ fn a_trace_names_the_line_of_the_app() {
                 let app = &told["apps"][0];
                 app["waiting"].as_u64() > Some(0) && app["workers"][0]["busy"] == busy
             });
-            // Of several tries the best: others use this machine, too.
-            let best = (0..10).map(|_| {
+            // In one of several tries: others use this machine, too.
+            wait::until(&format!("{case} with {threads} threads is told in 100 ms"), || {
                 let start = Instant::now();
                 said(&flupd, &["trace"]);
-                start.elapsed()
+                start.elapsed().as_millis() < 100
             });
-            let best = best.min().unwrap();
-            assert!(best.as_millis() < 100, "{case} with {threads} threads: {best:?}");
         }
     }
 }
@@ -227,16 +225,4 @@ fn a_reload_is_seen() {
         told["apps"].as_array().unwrap().iter().map(|app| app["generation"].as_u64()).collect();
     assert_eq!(generations, [Some(1), Some(2)]);
     assert!(said(&flupd, &["trace"]).contains("in in_sleep"));
-}
-
-#[test]
-fn solo_mode_says_that_nobody_can_be_asked() {
-    let flupd = Serve::app(&app("stuck.py")).args(["--solo"]).on_fastcgi();
-    flupd.wait_for_log("ready");
-    let mut command = flupd::command();
-    command.arg("status").arg("--control").arg(flupd.file("app.sock.control"));
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let why = String::from_utf8(output.stderr).unwrap();
-    assert!(why.contains("in solo mode"), "{why}");
 }

@@ -44,7 +44,7 @@ pub struct Expected {
 
 impl Inline {
     /// The app, ready. `ends` are the worker's ends of its channel, with a probe if it
-    /// is `limited` in time; `pump` has the gateway do its work while the app runs.
+    /// is `probed`; `pump` has the gateway do its work while the app runs.
     ///
     /// # Errors
     /// When `ends` are not what they must be, or there is no memory.
@@ -53,10 +53,10 @@ impl Inline {
         app: &App,
         expected: Expected,
         mut ends: Vec<OwnedFd>,
-        limited: bool,
+        probed: bool,
         pump: fn(Pump),
     ) -> PyResult<Self> {
-        let probed = limited.then(|| Probed::split_off(&mut ends)).transpose()?;
+        let probed = probed.then(|| Probed::split_off(&mut ends)).transpose()?;
         let port = flupd_channel::worker::open(ends)?.pop();
         let port = port.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?.inline(pump);
         leaving::prepare(vec![port.stopper()]);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -9,7 +10,10 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::Mutex;
 
 use super::frames::{Answer, Frame, parse};
+use super::turn::Turn;
 use super::{Order, split_off};
+use crate::memory::Mapping;
+use crate::onlooker::Onlooker;
 
 /// How long to wait before a thread is asked again.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -25,6 +29,8 @@ pub struct Probe {
     limits: Sender,
     /// With the number of the last question. One is asked at a time.
     answers: Mutex<(Receiver, u32)>,
+    /// Where it stands whose turn it is, if other processes ask as well.
+    shared: Option<Arc<Mapping>>,
 }
 
 impl Probe {
@@ -43,7 +49,18 @@ impl Probe {
             asks: Sender::from_owned_fd(asks)?,
             limits: Sender::from_owned_fd(limits)?,
             answers: Mutex::new((Receiver::from_owned_fd(answers)?, 0)),
+            shared: None,
         })
+    }
+
+    /// Other processes may ask the same worker, with duplicates of these descriptors:
+    /// they take turns.
+    #[must_use]
+    pub fn in_turns(mut self, worker: &Onlooker) -> Self {
+        // An answer for which nobody waits any more must not pass for one of ours.
+        self.answers.get_mut().1 = std::process::id().wrapping_mul(0x9E37_79B1);
+        self.shared = Some(Arc::clone(&worker.mapping));
+        self
     }
 
     /// The Python frames of an app thread above flupd's own, innermost first.
@@ -56,6 +73,10 @@ impl Probe {
     pub async fn frames(&self, thread: usize, patience: Duration) -> io::Result<Vec<Frame>> {
         let asked = async {
             let (answers, number) = &mut *self.answers.lock().await;
+            let _turn = match &self.shared {
+                Some(memory) => Some(Turn::wait(memory).await),
+                None => None,
+            };
             loop {
                 *number = number.wrapping_add(1).max(1);
                 order(&self.asks, thread, *number)?;

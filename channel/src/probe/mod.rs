@@ -15,6 +15,8 @@
 #[cfg(feature = "gateway")]
 mod asker;
 mod frames;
+#[cfg(feature = "gateway")]
+mod turn;
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -35,6 +35,7 @@ use super::refusal::Refusal;
 use super::repeats::Repeats;
 use super::seat::Seat;
 use super::seldom::Seldom;
+use super::solo;
 use crate::config::{AppLimits, GroupId, PerWorker};
 use crate::control::FromGateway;
 use crate::observe::access::Seated;
@@ -174,7 +175,8 @@ impl Pool {
         let recorder = Rc::default();
         let load = Rc::new(Cell::new(0));
         let mut seats = Vec::new();
-        for (thread, port) in ports.into_iter().enumerate() {
+        for (thread, mut port) in ports.into_iter().enumerate() {
+            port.watched = solo::is_watched();
             let (pool, gone) = (Rc::clone(self), port.gone());
             let seat = Seat::new(
                 (worker, pid, thread),

@@ -65,7 +65,12 @@ impl Pool {
         queued.chain(staged).collect()
     }
 
-    /// How many of them there are.
+    /// How many wait for an app thread.
+    pub(in crate::gateway) fn count_queued(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
+    /// How many of them there are, those behind another included.
     pub(in crate::gateway) fn count_waiting(&self) -> usize {
         let workers = self.workers.borrow();
         let seats = workers.values().flat_map(|worker| &worker.seats);
@@ -104,7 +109,7 @@ impl Exchange {
             app: app.map(str::to_owned),
             phase: phase.to_owned(),
             age_ms: millis(self.waits_since().elapsed()),
-            ..self.request.as_ref().map(|request| request.told().into()).unwrap_or_default()
+            ..self.request.as_ref().map(|request| request.told()).unwrap_or_default()
         }
     }
 }

@@ -148,12 +148,12 @@ impl Supervisor<'_> {
     /// Tells a worker that serves connections itself to stop, and who gets those
     /// that it has.
     pub(super) fn stop_solo(&self, worker: u64) {
-        if let Some(Worker::Solo(_, socket)) = self.workers.get(&worker) {
+        if let Some(solo) = self.workers.get(&worker).and_then(Worker::solo) {
             use std::os::fd::AsFd;
             let heir = self.upgrade.successor.as_ref().map(|successor| successor.heir.as_fd());
             let heir: Vec<_> = heir.filter(|_| self.admin.is_retired()).into_iter().collect();
             // One that has gone has stopped.
-            let _ = packet::send(socket, b"stop", &heir);
+            let _ = packet::send(&solo.orders, b"stop", &heir);
         }
     }
 
@@ -192,8 +192,8 @@ impl Supervisor<'_> {
         elder.succeed();
         let Some(heritage) = heritage else { return Ok(()) };
         for worker in self.workers.values() {
-            if let Worker::Solo(_, socket) = worker {
-                packet::send(socket, solo::INHERIT, &[std::os::fd::AsFd::as_fd(&heritage)])?;
+            if let Worker::Solo(solo) = worker {
+                packet::send(&solo.orders, solo::INHERIT, &[std::os::fd::AsFd::as_fd(&heritage)])?;
             }
         }
         self.tell(ToGateway::Inherit, vec![heritage]);
