@@ -17,6 +17,9 @@ use super::snapshot::{MAX_FRAMES, MAX_REQUESTS, RequestSnapshot, WorkerSnapshot,
 /// How long the app's thread may take to say where it is.
 const PATIENCE: Duration = Duration::from_millis(80);
 
+/// How many answered requests of a dead worker are told, as of any other.
+const REMEMBERED: usize = 8;
+
 /// A solo worker, looked at from another process.
 #[derive(Debug)]
 pub struct Watched {
@@ -117,6 +120,48 @@ impl Watched {
             Ok(frames) => frames.iter().rev().map(ToString::to_string).collect(),
             Err(error) => vec![format!("not known: {error}")],
         }
+    }
+}
+
+/// What a worker was doing when its process ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastWords {
+    /// Its process id.
+    pub pid: u32,
+    /// The requests that it had and did not answer.
+    pub requests: String,
+    /// The last ones that it had answered, the oldest first.
+    pub before: String,
+}
+
+impl Watched {
+    /// What it was doing, once its process has ended, however that was.
+    #[must_use]
+    pub fn last_words(&self) -> LastWords {
+        let (mut requests, mut before) = (Vec::new(), Vec::new());
+        for seen in self.onlooker.requests() {
+            let params: Params = seen.params.iter().map(|p| (p.name(), p.value())).collect();
+            let request = RequestSnapshot::of(&params).line();
+            match seen.stage {
+                Stage::Waiting(age) => {
+                    requests.push(format!("{request} (queued, {} ms)", age.as_millis()));
+                }
+                Stage::Running { phase, age, .. } => {
+                    requests.push(format!("{request} ({phase}, {} ms)", age.as_millis()));
+                }
+                Stage::Ended { status, took, ago } => {
+                    let answer = match status {
+                        0 => "no answer".to_owned(),
+                        status => status.to_string(),
+                    };
+                    let (took, ago) = (took.as_secs_f64() * 1000.0, ago.as_millis());
+                    before.push(format!("{request}: {answer} in {took:.1} ms, {ago} ms ago"));
+                }
+            }
+        }
+        let least = before.len().saturating_sub(REMEMBERED);
+        let before = before.split_off(least);
+        LastWords { pid: self.pid, requests: requests.join(", "), before: before.join("; ") }
     }
 }
 

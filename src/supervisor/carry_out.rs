@@ -126,7 +126,11 @@ impl Supervisor<'_> {
             }
             Action::LogOf(group, note) => {
                 self.beginning.heed(&note);
-                note.write(self.app_name(group.app));
+                let name = self.app_name(group.app);
+                match &self.last_words {
+                    Some(words) => note.write_with(name, words),
+                    None => note.write(name),
+                }
             }
             Action::Exit(_) => {}
         }

@@ -63,6 +63,7 @@ use self::worker::Worker;
 use crate::admin::Outcome;
 use crate::config::{GroupId, ServeConfig};
 use crate::observe::logs::Logs;
+use crate::observe::onlook::LastWords;
 
 /// How long killed processes may take to end.
 const BURIAL: Duration = Duration::from_secs(1);
@@ -82,6 +83,8 @@ struct Supervisor<'l> {
     /// What workers ring when this gateway sleeps.
     bell: Option<OwnedFd>,
     workers: BTreeMap<u64, Worker>,
+    /// Of the solo worker that has ended just now.
+    last_words: Option<LastWords>,
     /// Comes when a child has ended, ours or an orphan.
     children: Signal,
     events: Events,
@@ -145,7 +148,10 @@ impl Supervisor<'_> {
     /// A process that has ended is nothing to be told or killed any more.
     fn forget(&mut self, event: &Event) {
         match event {
-            Event::WorkerExited { worker, .. } => drop(self.workers.remove(worker)),
+            Event::WorkerExited { worker, .. } => {
+                let solo = self.workers.remove(worker);
+                self.last_words = solo.and_then(|worker| Some(worker.solo()?.last_words()));
+            }
             Event::GatewayExited { .. } => {
                 self.gateway = None;
                 self.waiting.nobody_tells();

@@ -7,6 +7,7 @@ use tracing::{debug, error, info, warn};
 
 use super::decide::Due;
 use crate::config::{Share, Workers};
+use crate::observe::onlook::LastWords;
 
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +104,26 @@ pub(super) enum Note {
 }
 
 impl Note {
+    /// As [`Note::write`], of a worker of which nobody but the supervisor knows what it
+    /// was doing.
+    pub(super) fn write_with(&self, name: Option<&str>, words: &LastWords) {
+        let LastWords { pid, requests, before } = words;
+        match self {
+            Self::WorkerDied { worker, cause, again_in, .. } => {
+                let again_in_ms = millis(*again_in);
+                error!(
+                    app = name,
+                    worker, pid, cause, again_in_ms, requests, before, "worker died"
+                );
+            }
+            // It was cut: its time was over.
+            Self::WorkerEnded { worker, cause } if !requests.is_empty() => {
+                error!(app = name, worker, pid, cause, requests, before, "worker died");
+            }
+            _ => self.write(name),
+        }
+    }
+
     /// Writes it to the log. `name` is the app's, where there can be several.
     pub(super) fn write(&self, name: Option<&str>) {
         match self {

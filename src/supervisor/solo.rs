@@ -15,7 +15,7 @@ use super::decide::Generation;
 use super::processes::{Process, watch_worker};
 use super::program::Program;
 use crate::admin::Outcome;
-use crate::observe::onlook::{self, Watched};
+use crate::observe::onlook::{self, LastWords, Watched};
 use crate::observe::snapshot::{AppSnapshot, Snapshot};
 
 /// A worker that serves connections itself.
@@ -25,6 +25,13 @@ pub(super) struct SoloWorker {
     /// The socket on which it is told to stop.
     pub(super) orders: OwnedFd,
     watched: Arc<Watched>,
+}
+
+impl SoloWorker {
+    /// What it was doing, once it has ended.
+    pub(super) fn last_words(&self) -> LastWords {
+        self.watched.last_words()
+    }
 }
 
 impl Supervisor<'_> {

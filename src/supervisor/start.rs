@@ -116,6 +116,7 @@ fn supervise(
             gateway: None,
             bell: None,
             workers: BTreeMap::new(),
+            last_words: None,
             children: signal(SignalKind::child())?,
             events,
             logs,

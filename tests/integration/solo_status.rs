@@ -208,6 +208,20 @@ fn a_reload_is_seen() {
     assert!(said(&flupd, &["trace"]).contains("in in_sleep"));
 }
 
+/// What is cut because its time is over is named, too.
+#[test]
+fn a_request_that_is_cut_is_named() {
+    let flupd = solo(&["--graceful-timeout", "0.3"]).on_fastcgi();
+    flupd.wait_for_log("ready");
+    let _stuck = ask(&flupd, "/in_sleep?cut");
+    wait::until("it runs", || said(&flupd, &["trace"]).contains("in in_sleep"));
+    said(&flupd, &["reload"]);
+    flupd.wait_for_log("worker died");
+    let log = flupd.log();
+    let died = log.lines().find(|line| line.contains("worker died")).unwrap();
+    assert!(died.contains("requests=\"GET /in_sleep?cut (in the app, "), "{died}");
+}
+
 /// No thread is there for all this: one would have `os.fork` warn from Python 3.12 on.
 #[test]
 fn the_process_has_one_thread() {
@@ -219,4 +233,40 @@ fn the_process_has_one_thread() {
     let pid = &told["apps"][0]["workers"][0]["pid"];
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().count();
     assert_eq!(threads, 1);
+}
+
+/// The app works on one, others wait; then the process is gone. The log names them, and
+/// what was answered before.
+#[test]
+fn what_a_dead_process_was_doing_is_known() {
+    let options = ["--request-timeout", "1", "--request-grace", "0.2"];
+    let segfault = ("/segfault?now", "SIGSEGV", &[][..]);
+    let killed = ("/in_sleep?now", "SIGKILL", &[][..]);
+    // It ends itself, for what does not end.
+    let limited = ("/in_c?now", "SIGKILL", &options[..]);
+    for (target, cause, options) in [segfault, killed, limited] {
+        let site = Front::NginxSolo.serve_with(Serve::app(&app("stuck.py")).args(options.to_vec()));
+        let pid = site.get("/pid?first").text();
+        assert_eq!(site.get("/pid?second").status, 200);
+        let _lost = ask(&site.flupd, target);
+        if target.contains("sleep") {
+            wait::until("it runs", || said(&site.flupd, &["trace"]).contains("in in_sleep"));
+            let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+        site.flupd.wait_for_log("worker died");
+        let log = site.flupd.log();
+        let died = log.lines().find(|line| line.contains("worker died")).unwrap();
+        assert!(died.contains(cause) && died.contains(&format!(" pid={pid} ")), "{died}");
+        assert!(died.contains(&format!("requests=\"GET {target} (in the app, ")), "{died}");
+        let before = died.split("before=").nth(1).unwrap();
+        let (first, second) = before.split_once("; ").unwrap();
+        assert!(
+            first.starts_with("\"GET /pid?first: 200 in ") && first.ends_with(" ms ago"),
+            "{died}"
+        );
+        assert!(second.starts_with("GET /pid?second: 200 in "), "{died}");
+        wait::until("another process answers", || site.get("/pid").status == 200);
+        assert_ne!(site.get("/pid").text(), pid);
+    }
 }
