@@ -55,9 +55,11 @@ bench: bench-packages $(BENCH_VENV)/.stamp build ## flupd beside its peers behin
 bench-readme: ## the README's table from the last `make bench`
 	@$(PYTHON) benches/main.py --readme
 
-bench-micro: cargo ## micro-benchmarks: the codecs, and the WSGI call alone
-	$(CARGO) build --release --package flupd-worker
+bench-micro: cargo ## micro-benchmarks: the codecs, the WSGI call alone, and the instructions of a request
+	@tests/packages.sh $(PYTHON) gcc:/usr/bin/gcc valgrind:/usr/bin/valgrind
+	$(CARGO) build --release --workspace
 	PYTHON=$(PYTHON) $(CARGO) bench --bench codecs --bench wsgi_call
+	$(PYTHON) benches/instructions.py
 
 install: build ## put flupd under PREFIX (/usr/local)
 	install -D -m 755 target/release/flupd $(DESTDIR)$(PREFIX)/bin/flupd

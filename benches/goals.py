@@ -104,7 +104,7 @@ GOALS = (
         for what in ("100 silent", "2000 idle", "50 stalled")
     ),
     beside("2 000/s", "low", "cpu", LESS, 1),
-    beside("What observing costs", "observed", "cpu", LESS, 1.02, other="flupd unobserved"),
+    beside("What observing costs", "observed", "cpu", LESS, 1.02, "flupd solo unobserved", "flupd solo"),
     memory("PSS, hello, 1x1", "hello, 1x1", "flupd", 16),
     memory("PSS, Flask and Django, 4 workers, preloaded", "Flask and Django, 4x1", "flupd preload", 80),
     Goal("Start to first answer, over `python -c pass`", start_over_python, LESS, 30, "ms"),

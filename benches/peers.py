@@ -63,9 +63,13 @@ def flupd(protocol, *extra):
     return command
 
 
-def unobserved(tools, app, size, path):
+def unobserved(*extra):
     """Without counts, flight recorder and what threads do: to see what those cost."""
-    return ["env", "FLUPD_OBSERVE=off", *flupd("fastcgi")(tools, app, size, path)]
+
+    def command(tools, app, size, path):
+        return ["env", "FLUPD_OBSERVE=off", *flupd("fastcgi", *extra)(tools, app, size, path)]
+
+    return command
 
 
 def uwsgi(option):
@@ -105,7 +109,8 @@ PEERS = {
         Peer("flupd SCGI", "scgi", False, flupd("scgi")),
         Peer("flupd solo", "fastcgi", True, flupd("fastcgi", "--solo")),
         Peer("flupd preload", "fastcgi", True, flupd("fastcgi", "--preload")),
-        Peer("flupd unobserved", "fastcgi", True, unobserved),
+        Peer("flupd unobserved", "fastcgi", True, unobserved()),
+        Peer("flupd solo unobserved", "fastcgi", True, unobserved("--solo")),
         Peer("uWSGI", "fastcgi", False, uwsgi("fastcgi-socket")),
         Peer("uWSGI SCGI", "scgi", False, uwsgi("scgi-socket")),
         Peer("uWSGI uwsgi", "uwsgi", False, uwsgi("socket")),

@@ -252,7 +252,9 @@ impl Exchange {
 
     /// How long it had waited for its turn, if that has come.
     pub(super) fn waited(&self) -> Option<Duration> {
-        self.begun.get().map(|turn| turn.saturating_duration_since(self.arrived))
+        // Mostly it comes at once: to compare is cheaper than to subtract.
+        let since = |turn: Instant| turn.saturating_duration_since(self.arrived);
+        self.begun.get().map(|turn| if turn == self.arrived { Duration::ZERO } else { since(turn) })
     }
 
     /// Tells the metrics how it has ended, once. `false` if no app had it.

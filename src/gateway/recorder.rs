@@ -2,7 +2,6 @@
 //! dead. Nothing is allocated for a request.
 
 use std::fmt;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -31,15 +30,13 @@ struct Record {
     length: usize,
     /// 0 if there was no answer for a client.
     status: u16,
-    took: Duration,
-    /// None: this record is not used yet.
-    ended: Option<Instant>,
+    /// When an app thread got it, and when it ended. None: this record is not used yet.
+    ran: Option<(Instant, Instant)>,
 }
 
 impl Default for Recorder {
     fn default() -> Self {
-        let empty =
-            Record { text: [0; TEXT], length: 0, status: 0, took: Duration::ZERO, ended: None };
+        let empty = Record { text: [0; TEXT], length: 0, status: 0, ran: None };
         Self { records: [empty; REQUESTS], next: 0, served: 0 }
     }
 }
@@ -57,8 +54,7 @@ impl Recorder {
             record.put(request.uri_bytes());
         }
         record.status = exchange.status();
-        record.took = ended.duration_since(begun);
-        record.ended = Some(ended);
+        record.ran = Some((begun, ended));
     }
 
     /// How many requests there have been.
@@ -70,7 +66,8 @@ impl Recorder {
     pub(super) fn told(&self, now: Instant) -> String {
         let (newer, older) = self.records.split_at(self.next.min(REQUESTS));
         let told = older.iter().chain(newer).filter_map(|record| {
-            Some(format!("{record}, {} ms ago", now.duration_since(record.ended?).as_millis()))
+            let (_, ended) = record.ran?;
+            Some(format!("{record}, {} ms ago", now.duration_since(ended).as_millis()))
         });
         told.collect::<Vec<_>>().join("; ")
     }
@@ -95,12 +92,15 @@ impl fmt::Display for Record {
             0 => write!(f, "{text}{cut}: no answer"),
             status => write!(f, "{text}{cut}: {status}"),
         }?;
-        write!(f, " in {:.1} ms", self.took.as_secs_f64() * 1000.0)
+        let took = self.ran.map(|(begun, ended)| ended.duration_since(begun)).unwrap_or_default();
+        write!(f, " in {:.1} ms", took.as_secs_f64() * 1000.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
             let record = &mut recorder.records[recorder.next];
             record.length = 0;
             record.put(format!("GET /{number}").as_bytes());
-            (record.status, record.ended) = (200, Some(begun));
+            (record.status, record.ran) = (200, Some((begun, begun)));
             recorder.next = (recorder.next + 1) % REQUESTS;
         }
         let told = recorder.told(begun + Duration::from_millis(5));
