@@ -27,6 +27,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, warn};
 
+use super::pool::AGAIN;
 use crate::config::TimeLimits;
 
 /// How long the app may take to say where it is.
@@ -74,6 +75,7 @@ enum Due {
     Nothing,
     Slow,
     Limit,
+    Again,
     Kill,
 }
 
@@ -159,6 +161,7 @@ impl Watched {
                     Due::Nothing => {}
                     Due::Slow => self.slow(probe, &current).await,
                     Due::Limit => self.limit(probe, &current).await,
+                    Due::Again => order(probe, &current),
                     Due::Kill => self.kill(&current),
                 }
             }
@@ -177,10 +180,7 @@ impl Watched {
         let frames = self.frames(probe, current).await;
         let Current { request, trace_id, .. } = current;
         let age_ms = current.age_ms();
-        // The app thread passes over it if it has gone on to another one.
-        if let Err(error) = probe.limit(THREAD, current.number) {
-            warn!(%error, "the app can't be told that a request has had its time");
-        }
+        order(probe, current);
         error!(request, trace_id, age_ms, %frames, "request has had its time (--request-timeout)");
     }
 
@@ -204,6 +204,14 @@ impl Watched {
     }
 }
 
+/// Has the app told that this request has had its time. It passes over it if it has gone
+/// on to another one, or was told before.
+fn order(probe: &Probe, current: &Current) {
+    if let Err(error) = probe.limit(THREAD, current.number) {
+        warn!(%error, "the app can't be told that a request has had its time");
+    }
+}
+
 impl Current {
     fn age_ms(&self) -> u64 {
         u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -224,13 +232,13 @@ fn look(
     match step {
         Step::Quiet | Step::Slow if limit.is_some_and(|limit| limit <= now) => match writing {
             true => (Due::Nothing, step, Some(now + SOON)),
-            false => (Due::Limit, Step::Limited(now), Some(now + limits.grace)),
+            false => (Due::Limit, Step::Limited(now), Some(now + limits.grace.min(AGAIN))),
         },
         Step::Quiet if slow.is_some_and(|slow| slow <= now) => (Due::Slow, Step::Slow, limit),
         Step::Quiet => (Due::Nothing, step, slow.into_iter().chain(limit).min()),
         Step::Slow => (Due::Nothing, step, limit),
         Step::Limited(told) if told + limits.grace <= now => (Due::Kill, step, Some(now + SOON)),
-        Step::Limited(told) => (Due::Nothing, step, Some(told + limits.grace)),
+        Step::Limited(told) => (Due::Again, step, Some((told + limits.grace).min(now + AGAIN))),
     }
 }
 
@@ -256,9 +264,9 @@ mod tests {
         // Whoever waits for the client is not held up by the app.
         assert_eq!(see(Step::Slow, 3, true), (Due::Nothing, Step::Slow, Some(at(3) + SOON)));
         let told = Step::Limited(at(3));
-        assert_eq!(see(Step::Slow, 3, false), (Due::Limit, told, Some(at(8))));
-        assert_eq!(see(Step::Quiet, 3, false), (Due::Limit, told, Some(at(8))));
-        assert_eq!(see(told, 7, false), (Due::Nothing, told, Some(at(8))));
+        assert_eq!(see(Step::Slow, 3, false), (Due::Limit, told, Some(at(3) + AGAIN)));
+        assert_eq!(see(Step::Quiet, 3, false), (Due::Limit, told, Some(at(3) + AGAIN)));
+        assert_eq!(see(told, 7, false), (Due::Again, told, Some(at(7) + AGAIN)));
         assert_eq!(see(told, 8, false).0, Due::Kill);
         let only_slow = TimeLimits { request: None, ..limits };
         assert_eq!(look(&only_slow, Step::Slow, since, at(9), false).0, Due::Nothing);

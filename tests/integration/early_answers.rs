@@ -120,6 +120,7 @@ fn a_stop_does_not_wait() {
     refusal(&mut stream, 1);
     flupd.signal(rustix::process::Signal::TERM);
     assert_eq!(Answer::read(&mut stream, 1).unwrap().end, Some((0, 0)));
+    fcgi::expect_end(stream);
     assert_eq!(flupd.wait().code(), Some(0));
 }
 

@@ -74,6 +74,7 @@ fn waiting_request_is_finished() {
     fs::write(gate, "").unwrap();
     assert_eq!(Answer::read(&mut running, 1).unwrap().body(), "held\n");
     assert!(Answer::read(&mut waiting, 1).unwrap().end.is_some());
+    fcgi::expect_end(probe);
     assert_eq!(flupd.wait().code(), Some(0));
 }
 

@@ -10,6 +10,10 @@
 //! An order names a request by its number. It means nothing once the app is done
 //! with that one, which the interpreter's lock makes certain: whether the request
 //! runs is looked at, and changed, by who holds it.
+//!
+//! The same order may come several times, for a signal can be lost on whatever waits:
+//! one that comes while the handler of SIGURG returns ends no system call that goes on
+//! after that handler. It is obeyed once.
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
@@ -52,6 +56,8 @@ struct Thread {
     ident: AtomicU64,
     /// The request whose time is over, or 0.
     ordered: AtomicU32,
+    /// The last one that has been told so.
+    told: AtomicU32,
     /// Whether an exception may be on its way.
     raised: AtomicBool,
 }
@@ -108,7 +114,9 @@ pub(crate) fn obey(py: Python<'_>) {
     let Some(limits) = LIMITS.get() else { return };
     while let Some(order) = limits.next() {
         let Some(thread) = limits.threads.get(usize::from(order.thread)) else { continue };
-        if thread.activity.runs(order.number) {
+        if thread.activity.runs(order.number)
+            && thread.told.swap(order.number, Ordering::Relaxed) != order.number
+        {
             thread.raised.store(true, Ordering::Relaxed);
             thread.raise(py.get_type::<RequestTimeout>().as_ptr());
         }
@@ -143,6 +151,7 @@ impl Thread {
             activity,
             ident: AtomicU64::new(0),
             ordered: AtomicU32::new(0),
+            told: AtomicU32::new(0),
             raised: AtomicBool::new(false),
         }
     }
@@ -174,6 +183,9 @@ extern "C" fn ordered(signal: c_int) {
     }
     let errno = doorbell::Errno::keep();
     while let (Some(order), Some(thread)) = (limits.next(), limits.threads.first()) {
+        if thread.told.load(Ordering::Relaxed) == order.number {
+            continue;
+        }
         thread.ordered.store(order.number, Ordering::Relaxed);
         if let Some(trip) = limits.trip {
             trip(signal);
@@ -187,8 +199,9 @@ extern "C" fn ordered(signal: c_int) {
 fn raise(_signal: i32, _frame: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(thread) = thread(0) else { return Ok(()) };
     let number = thread.ordered.swap(0, Ordering::Relaxed);
-    match number != 0 && thread.activity.runs(number) {
-        true => Err(RequestTimeout::new_err("the request has had its time")),
-        false => Ok(()),
+    if number == 0 || !thread.activity.runs(number) {
+        return Ok(());
     }
+    thread.told.store(number, Ordering::Relaxed);
+    Err(RequestTimeout::new_err("the request has had its time"))
 }

@@ -27,6 +27,10 @@ use flupd_channel::Phase;
 /// but on a machine that is overloaded.
 const ANSWER: Duration = Duration::from_secs(1);
 
+/// How soon the app is told again that a request has had its time: a signal that comes
+/// while another one's handler returns ends no system call.
+pub(in crate::gateway) const AGAIN: Duration = Duration::from_millis(100);
+
 /// How soon something is looked at again that can't be foreseen.
 const SOON: Duration = Duration::from_millis(50);
 
@@ -179,15 +183,24 @@ async fn slowly(seat: Rc<Seat>, exchange: Rc<Exchange>) {
 async fn limited(seat: Rc<Seat>, exchange: Rc<Exchange>) {
     let number = seat.number();
     let told = Told::by(&seat, &exchange).await;
-    if seat.serves(&exchange)
+    order(&seat, &exchange, number);
+    let (app, worker, thread) = (seat.app(), seat.worker, seat.thread() + 1);
+    let Told { request, id, trace_id, age_ms, cpu_ms, phase, frames } = told;
+    error!(app, worker, thread, request, id, trace_id, age_ms, cpu_ms, phase, %frames, "request has had its time (--request-timeout)");
+    while seat.serves(&exchange) && matches!(seat.step(), Step::Limited(_)) {
+        tokio::time::sleep(AGAIN).await;
+        order(&seat, &exchange, number);
+    }
+}
+
+/// Has the app told that this request has had its time.
+fn order(seat: &Seat, exchange: &Rc<Exchange>, number: u32) {
+    if seat.serves(exchange)
         && let Some(probe) = seat.probe()
         && let Err(error) = probe.limit(seat.thread(), number)
     {
         warn!(worker = seat.worker, %error, "a worker can't be told that a request has had its time");
     }
-    let (app, worker, thread) = (seat.app(), seat.worker, seat.thread() + 1);
-    let Told { request, id, trace_id, age_ms, cpu_ms, phase, frames } = told;
-    error!(app, worker, thread, request, id, trace_id, age_ms, cpu_ms, phase, %frames, "request has had its time (--request-timeout)");
 }
 
 /// Where a request is.

@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 use self::demand::Meter;
+pub(super) use self::limits::AGAIN;
 use super::canary::Count;
 use super::exchange::{Exchange, Place};
 use super::recorder::Recorder;

@@ -26,7 +26,7 @@ fn cpu_time_and_memory_are_those_of_the_request() {
     for mode in [&["--threads", "1"][..], &["--threads", "3"], &["--preload"], &["--solo"]] {
         let flupd = logging("stuck.py", &format).args(mode).on_fastcgi();
         fs::write(flupd.file("gate"), "").unwrap();
-        let burnt = [0.4, 0.0, 0.1, 0.4, 0.0];
+        let burnt = [0.25, 0.0, 0.05, 0.25, 0.0];
         burnt.iter().for_each(|seconds| burn(&flupd, &seconds.to_string()));
         wait::until("all are logged", || objects(&flupd, 5).len() == 5);
         for (line, seconds) in objects(&flupd, 5).iter().zip(burnt) {

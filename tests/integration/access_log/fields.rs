@@ -121,7 +121,7 @@ fn numbers_and_times_are_true() {
     assert!(port > 0.0 && remote > 0.0 && port != remote, "{line}");
     assert!(site.flupd.tree().contains(&(pid as i32)), "{line}");
     assert!(thread == 1.0 || thread == 2.0, "{line}");
-    assert!(receive + queue < 1_000_000.0, "{line}");
+    assert!(receive + queue <= micros - 1_000_000.0, "{line}");
 }
 
 /// The time that a request waits for an app thread is told apart from its run.
@@ -147,9 +147,9 @@ fn waiting_for_a_thread_is_told_apart() {
         let [whole, queue, gil, app] = numbers[..] else { panic!("{line}") };
         assert!(queue + gil + app <= whole, "{line}");
         if line.starts_with("/pid") {
-            assert!(queue > 300_000 && app < 300_000, "{line}");
+            assert!(queue > 300_000 && app < queue, "{line}");
         } else {
-            assert!(queue < 300_000 && app > 400_000, "{line}");
+            assert!(queue < app && app > 400_000, "{line}");
         }
     }
 }

@@ -91,6 +91,7 @@ fn run_returns_what_flup_says() {
             let (mut process, mut stream) = by_hand(&script);
             assert_eq!(ask(&mut stream, "/a").body(), "|/a|None");
             process.signal(signal);
+            fcgi::expect_end(stream);
             process.wait();
             let expected = format!("run returned {returned}");
             assert!(process.log().contains(&expected), "{kind}: {}", process.log());
@@ -127,6 +128,7 @@ fn an_address_of_the_scripts_own() {
     let mut stream = UnixStream::connect(&own).unwrap();
     assert_eq!(ask(&mut stream, "/a").body(), "|/a|None");
     process.signal(Signal::HUP);
+    fcgi::expect_end(stream);
     process.wait();
     assert!(process.log().contains("run returned True"), "{}", process.log());
 }

@@ -66,6 +66,7 @@ fn a_log_of_its_own() {
         let answer = Answer::read(&mut stream, 1).unwrap();
         assert!(answer.text().starts_with("Status: 413"), "{}", answer.text());
         process.signal(Signal::TERM);
+        fcgi::expect_end(stream);
         process.wait();
         let log = fs::read_to_string(log).unwrap();
         assert!(log.lines().any(|line| line.starts_with('{') && line.contains("POST /x")), "{log}");

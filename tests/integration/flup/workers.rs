@@ -45,9 +45,10 @@ def app(environ, start_response):
 Mine(app).run()
 ";
     for options in OPTIONS {
-        for kind in ["fcgi", "fcgi_fork", "fcgi_single"] {
+        // What they do takes some seconds, of which nearly all is waiting.
+        let running = ["fcgi", "fcgi_fork", "fcgi_single"].map(|kind| {
             let script = script(options, kind, text);
-            let (_process, mut stream) = by_hand(&script);
+            let (process, mut stream) = by_hand(&script);
             assert!(ask(&mut stream, "/a").body().starts_with("/a!"), "{options} {kind}");
             let answer = ask(&mut stream, "/handler");
             assert!(answer.text().starts_with("Status: 404"), "{}", answer.text());
@@ -55,6 +56,9 @@ Mine(app).run()
             let answer = ask(&mut stream, "/raise");
             assert!(answer.text().starts_with("Status: 503"), "{}", answer.text());
             assert_eq!(answer.body(), "sorry");
+            (stream, process, script)
+        });
+        for (_, _, script) in &running {
             wait::until("it is called periodically", || {
                 let ticks = std::fs::read_to_string(script.file("tick")).unwrap_or_default();
                 ticks.lines().any(|pid| ticks.lines().filter(|other| *other == pid).count() >= 3)

@@ -95,6 +95,14 @@ pub struct Record {
     pub content: Vec<u8>,
 }
 
+/// Waits until the other side has said that the connection ends, and closes it then,
+/// as web servers do. flupd waits some seconds for who stays.
+pub fn expect_end(mut stream: impl Read) {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"");
+}
+
 /// Reads the next record; `None` at the connection's end.
 ///
 /// # Errors

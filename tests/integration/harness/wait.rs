@@ -28,6 +28,16 @@ pub fn until_some<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Does it again and again, until it takes less than a tenth of a second: what is
+/// prompt may take longer at times on a busy machine, but not each time.
+pub fn until_prompt(what: &str, mut work: impl FnMut()) {
+    until(&format!("{what} takes less than 100 ms"), || {
+        let begun = Instant::now();
+        work();
+        begun.elapsed() < Duration::from_millis(100)
+    });
+}
+
 /// Returns once the file exists.
 pub fn until_exists(path: &Path) {
     until(&format!("the file {} appears", path.display()), || path.exists());

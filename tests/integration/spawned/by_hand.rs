@@ -264,6 +264,7 @@ fn signals_end_it_in_order() {
         let (mut process, mut stream) = started(&script, "exec \"$0\"");
         ask(&mut stream, "/");
         process.signal(signal);
+        fcgi::expect_end(stream);
         assert_eq!(process.wait().code(), Some(code), "{signal:?}");
     }
 }

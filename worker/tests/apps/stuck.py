@@ -107,6 +107,17 @@ def refuses(environ, start_response):
     return [b"refused"]
 
 
+def counts(environ, start_response):
+    told, begun = 0, time.monotonic()
+    while time.monotonic() - begun < 0.3:
+        try:
+            time.sleep(0.01)
+        except flupd.RequestTimeout:
+            told += 1
+    ok(start_response)
+    return [str(told).encode()]
+
+
 class Closing:
     """A body that says when it was closed."""
 

@@ -98,6 +98,24 @@ fn an_app_may_go_on() {
     }
 }
 
+/// What comes again was lost, or was obeyed: then it is obeyed no more.
+#[test]
+fn an_order_that_comes_again_is_obeyed_once() {
+    for python in pythons() {
+        for threads in [1, 2] {
+            let mut worker = Start::app("stuck").threads(threads).ready(python);
+            send(&mut worker, 0, "counts");
+            running(&worker, 0);
+            let number = worker.ports[0].number();
+            for _ in 0..20 {
+                worker.limit(0, number);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            assert_eq!(worker.receive(0).text(), "1", "{python}, {threads} threads");
+        }
+    }
+}
+
 /// An order for a request that has just ended hits neither the next one nor flupd.
 #[test]
 fn an_order_that_comes_too_late_hits_nobody() {
