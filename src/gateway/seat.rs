@@ -34,8 +34,8 @@ pub(super) struct Seat {
     /// How long the request in front has run, as far as the limits care; with its
     /// number.
     step: Cell<(u32, Step)>,
-    /// The last requests of its worker.
-    recorder: Rc<RefCell<Recorder>>,
+    /// The last requests of its worker; none in solo mode, where it would die with it.
+    recorder: Option<Rc<RefCell<Recorder>>>,
     /// What the log calls its app, where there can be several.
     app: Option<Rc<str>>,
     /// What its app's bridge had to say.
@@ -75,7 +75,7 @@ impl Seat {
         port: Port,
         load: Rc<Cell<usize>>,
         probe: Option<Rc<Probe>>,
-        recorder: Rc<RefCell<Recorder>>,
+        recorder: Option<Rc<RefCell<Recorder>>>,
     ) -> Rc<Self> {
         Rc::new(Self {
             worker,
@@ -243,9 +243,10 @@ impl Seat {
         }
         let mut staged = self.staged.borrow_mut();
         if let (Some(front), Some(since)) = (staged.pop_front(), self.since.get())
+            && let Some(recorder) = &self.recorder
             && observed::is_on()
         {
-            self.recorder.borrow_mut().add(&front, since, park::now());
+            recorder.borrow_mut().add(&front, since, park::now());
         }
         self.blocked.set(false);
         self.load.set(self.load.get().saturating_sub(1));

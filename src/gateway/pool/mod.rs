@@ -114,7 +114,7 @@ struct Worker {
     /// The requests that died with it.
     lost: Vec<String>,
     /// Those that it has answered before.
-    recorder: Rc<RefCell<Recorder>>,
+    recorder: Option<Rc<RefCell<Recorder>>>,
     /// A request in it does not end: it is to be replaced.
     worn: bool,
     /// Nothing that it does will end: it is about to be killed.
@@ -173,7 +173,7 @@ impl Pool {
             Err(error) => return self.worker_broken(worker, &error.into()),
         };
         let probe = probe.map(Rc::new);
-        let recorder = Rc::default();
+        let recorder = (!solo::is_here()).then(Rc::<RefCell<Recorder>>::default);
         let load = Rc::new(Cell::new(0));
         let mut seats = Vec::new();
         for (thread, mut port) in ports.into_iter().enumerate() {
@@ -185,7 +185,7 @@ impl Pool {
                 port,
                 Rc::clone(&load),
                 probe.clone(),
-                Rc::clone(&recorder),
+                recorder.clone(),
             );
             seats.push(Rc::clone(&seat));
             tokio::task::spawn_local(async move {
@@ -333,7 +333,8 @@ impl Pool {
         if expected && requests.is_empty() {
             info!(app, worker, pid, cause, "worker left");
         } else {
-            let before = entry.recorder.borrow().told(Instant::now());
+            let told = |recorder: Rc<RefCell<Recorder>>| recorder.borrow().told(Instant::now());
+            let before = entry.recorder.map(told);
             error!(app, worker, pid, cause, requests, before, "worker died");
         }
         if self.health.get() == Health::Failing {

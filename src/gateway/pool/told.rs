@@ -94,7 +94,7 @@ impl Worker {
             state,
             threads: self.seats.len(),
             busy: self.seats.iter().filter(|seat| seat.depth() > 0).count(),
-            served: self.recorder.borrow().served(),
+            served: self.recorder.as_ref().map_or(0, |recorder| recorder.borrow().served()),
             age_ms: millis(self.begun.elapsed()),
             memory: usage.map(|usage| usage.memory),
             cpu_ms: usage.map(|usage| millis(usage.cpu)),
