@@ -7,6 +7,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 PYTHON ?= python3
 CARGO ?= cargo
+# What cargo shall build beside the rest: FEATURES=opentelemetry.
+FEATURES ?=
 VENV := target/venv
 BENCH_VENV := target/bench-venv
 FLUP_VENV := target/flup-venv
@@ -28,25 +30,26 @@ BENCH_PACKAGES = $(DEMO_PACKAGES) wrk:/usr/bin/wrk libev-dev:/usr/include/ev.h \
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-build: cargo ## build flupd and its worker library, optimised
-	$(CARGO) build --release --workspace
+build: cargo ## build flupd and its worker library, optimised (FEATURES=opentelemetry: with spans)
+	$(CARGO) build --release --workspace $(if $(FEATURES),--features $(FEATURES))
 
 demo: demo-packages venv build ## Django and Flask behind nginx, until Ctrl-C (CHECK=1: stop after one look)
 	$(PYTHON) demo/run.py --python $(VENV) $(if $(CHECK),--check)
 
 test: packages venv $(FLUP_VENV)/.stamp cargo ## all tests, with the real web servers
-	$(CARGO) build --workspace
+	$(CARGO) build --workspace --features opentelemetry
 	FLUPD_TARGET=target/debug $(FLUP_VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check \
 	  --no-build-isolation --no-deps --wheel-dir $(FLUP_VENV)/wheel .
-	$(CARGO) test --workspace --no-fail-fast --quiet
+	$(CARGO) test --workspace --features opentelemetry --no-fail-fast --quiet
 
 screenshot: packages cargo ## docs/dashboard.png, by the browser of the tests; takes two minutes
-	$(CARGO) build --workspace
-	$(CARGO) test --test integration -- --ignored --exact dashboard::picture::picture
+	$(CARGO) build --workspace --features opentelemetry
+	$(CARGO) test --features opentelemetry --test integration -- --ignored --exact dashboard::picture::picture
 
 lint: cargo ## format, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features opentelemetry --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 
 bench: bench-packages $(BENCH_VENV)/.stamp build ## flupd beside its peers behind nginx, into target/bench (QUICK=1: < 3 minutes; ONLY=flask,upload)
@@ -61,7 +64,7 @@ bench-micro: cargo ## micro-benchmarks: the codecs, the WSGI call alone, and the
 	PYTHON=$(PYTHON) $(CARGO) bench --bench codecs --bench wsgi_call
 	$(PYTHON) benches/instructions.py
 
-install: build ## put flupd under PREFIX (/usr/local)
+install: build ## put flupd under PREFIX (/usr/local; FEATURES as for build)
 	install -D -m 755 target/release/flupd $(DESTDIR)$(PREFIX)/bin/flupd
 	install -D -m 644 target/release/libflupd_worker.so $(DESTDIR)$(PREFIX)/lib/flupd/libflupd_worker.so
 	install -D -m 644 target/release/libflupd_solo.so $(DESTDIR)$(PREFIX)/lib/flupd/libflupd_solo.so

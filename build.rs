@@ -23,6 +23,9 @@ fn main() {
         output(&rustc, &["--version"])
             .and_then(|text| text.split(' ').nth(1).map(|version| format!("rustc {version}"))),
     );
+    if std::env::var_os("CARGO_FEATURE_OPENTELEMETRY").is_some() {
+        facts.push("with OpenTelemetry".to_owned());
+    }
     println!("cargo::rustc-env=FLUPD_BUILD={}", facts.join(", "));
 }
 

@@ -11,6 +11,7 @@ mod file;
 mod gateway;
 mod logs;
 mod mistake;
+pub mod otlp;
 mod privileges;
 mod probe;
 mod resolved;
@@ -77,6 +78,7 @@ impl ServeConfig {
             log: self.logs.form,
             access: self.logs.access.as_ref().map(|access| access.format.clone()),
             make_ids: self.logs.make_ids,
+            otlp: self.logs.otlp.clone().map(Box::new),
         }
     }
 

@@ -246,5 +246,6 @@ fn by_itself() -> GatewayConfig {
         log: LogConfig { level: LogLevel::Warn, format: LogFormat::Text, journal },
         access: None,
         make_ids: false,
+        otlp: None,
     }
 }

@@ -38,6 +38,15 @@ pub struct LogArgs {
     /// and it stands in the logs
     #[arg(long)]
     pub make_request_ids: bool,
+
+    /// Make a span of each request, and send them to this OpenTelemetry collector:
+    /// http://127.0.0.1:4318; env: to that of OTEL_EXPORTER_OTLP_ENDPOINT
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+
+    /// Of how many of the traces that begin here, such as 10% [default: all]
+    #[arg(long, value_name = "SHARE")]
+    pub otlp_sample: Option<String>,
 }
 
 /// Whether the output of apps is captured.

@@ -5,6 +5,7 @@ mod allow;
 mod app;
 mod canary;
 mod listen;
+mod otlp;
 mod privileges;
 mod probe;
 mod status;
@@ -82,6 +83,8 @@ pub(super) struct Check<'s> {
     /// The directory from which relative paths are meant.
     pub(super) base: PathBuf,
     power: Power,
+    /// Whether this program can export spans.
+    pub(super) exports: bool,
 }
 
 impl<'s> Check<'s> {
@@ -96,7 +99,7 @@ impl<'s> Check<'s> {
                 if directory.is_absolute() { directory.to_owned() } else { here()?.join(directory) }
             }
         };
-        Ok(Self { source, base, power })
+        Ok(Self { source, base, power, exports: cfg!(feature = "opentelemetry") })
     }
 
     pub(super) fn all(&self, written: &Written) -> Result<ServeConfig, ConfigError> {

@@ -116,6 +116,8 @@ impl From<ServeArgs> for Written {
             access_log_format: given(args.logs.access_log_format, same),
             capture_output: Some(plain(args.logs.capture_output == Capture::On)),
             make_request_ids: Some(plain(args.logs.make_request_ids)),
+            otlp: given(args.logs.otlp, same),
+            otlp_sample: given(args.logs.otlp_sample, same),
             listen,
             apps: [(plain(String::new()), plain(app))].into(),
             // What is said of the one app is said of all.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::otlp::Otlp;
 use super::{Allow, AppId, AppLimits, Limits, Protocol, Role, Timeouts, Workers};
 use crate::observe::log::LogConfig;
 
@@ -28,6 +29,8 @@ pub struct GatewayConfig {
     pub access: Option<String>,
     /// Whether requests get ids of which the web server sends none.
     pub make_ids: bool,
+    /// Where spans go, if there are any.
+    pub otlp: Option<Box<Otlp>>,
 }
 
 /// One listener.

@@ -25,7 +25,7 @@ impl Check<'_> {
         let capture = value(&written.capture_output).copied().unwrap_or(true);
         let make_ids = value(&written.make_request_ids).copied().unwrap_or(false);
         let (form, access) = (LogConfig { level, format, journal }, self.access_log(written)?);
-        Ok(LogsConfig { form, log, access, capture, make_ids })
+        Ok(LogsConfig { form, log, access, capture, make_ids, otlp: self.otlp(written)? })
     }
 
     fn access_log(&self, written: &Written) -> Result<Option<AccessConfig>, ConfigError> {

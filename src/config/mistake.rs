@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::address::{Address, AddressError};
 use super::allow::{Allow, AllowError};
 use super::check::{MAX_APPS, MAX_LISTENERS};
+use super::otlp::OtlpError;
 use crate::observe::access::FormatError;
 
 /// What is wrong, and what to do.
@@ -210,6 +211,9 @@ pub enum Mistake {
     /// A format of the access log.
     #[error("can't be used: {0}")]
     Format(FormatError),
+    /// An export of spans.
+    #[error("{0}")]
+    Otlp(OtlpError),
     /// Solo mode for one of several apps.
     #[error("is for a flupd with one app, and this one has several; run it alone in another flupd")]
     SoloOfSeveral,

@@ -60,6 +60,10 @@ impl ServeConfig {
         }
         file.value("capture-output", self.logs.capture.into(), true.into());
         file.value("make-request-ids", self.logs.make_ids.into(), false.into());
+        if let Some(otlp) = &self.logs.otlp {
+            file.line("otlp", &otlp.written.clone().into(), false);
+            file.given("otlp-sample", otlp.share.map(|share| share.to_string().into()));
+        }
         for listen in &self.listeners {
             file.listen(listen, self);
         }

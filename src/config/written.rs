@@ -40,6 +40,8 @@ pub(super) struct Written {
     pub(super) access_log_format: Given<String>,
     pub(super) capture_output: Given<bool>,
     pub(super) make_request_ids: Given<bool>,
+    pub(super) otlp: Given<String>,
+    pub(super) otlp_sample: Given<String>,
     pub(super) listen: Vec<Spanned<WrittenListen>>,
     pub(super) apps: BTreeMap<Spanned<String>, Spanned<WrittenApp>>,
 }

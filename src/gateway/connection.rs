@@ -14,9 +14,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::access::Ended;
 use super::alarm::Alarm;
 use super::dialect::Event;
+use super::ended::Ended;
 use super::entry::Entry;
 use super::exchange::Exchange;
 use super::heir::pass_on;
@@ -279,7 +279,7 @@ impl Connection {
             Ok(mut request) => {
                 request.identify(self.shared.ids.as_ref());
                 let (wake, line) = (Rc::clone(&self.wake), Rc::clone(&self.line));
-                let tally = self.shared.access.as_ref().map(|access| access.tally());
+                let tally = self.shared.tally(&mut request);
                 let pool = route.app.choose();
                 let exchange = Exchange::new(request, Rc::clone(&pool), wake, open.id, line, tally);
                 open.listed = None;
@@ -348,10 +348,10 @@ impl Connection {
         }
     }
 
-    /// Writes a request that is over to the access log, if there is one.
+    /// Tells of a request that is over, if anybody is told.
     fn note(&self, open: &Open, outcome: Outcome, kept: bool) {
-        if let Some(access) = &self.shared.access {
-            access.write(open, Ended { outcome, peer: &self.peer, kept });
+        if self.shared.tells() {
+            self.shared.tell(open, Ended { outcome, peer: &self.peer, kept });
         }
     }
 

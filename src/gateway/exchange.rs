@@ -87,7 +87,7 @@ pub(super) struct Exchange {
     pool: RefCell<Option<Rc<Pool>>>,
     /// The id of the request on its connection, and where its answer goes out.
     way: Option<(u16, Rc<RefCell<Line>>)>,
-    /// What the access log will tell.
+    /// What will be told of it at its end.
     tally: Option<Box<Tally>>,
     /// Since when it is whole.
     arrived: Instant,
@@ -188,7 +188,15 @@ impl Exchange {
         self.pool.replace(Some(pool));
     }
 
-    /// What the access log will tell of it, if there is one.
+    /// What flupd answers, or has answered, by itself.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match &*self.place.borrow() {
+            Place::Refused(refusal) | Place::Told(refusal) => Some(refusal.clone()),
+            _ => self.tally()?.refusal(),
+        }
+    }
+
+    /// What will be told of it, if anybody tells.
     pub(super) fn tally(&self) -> Option<&Tally> {
         self.tally.as_deref()
     }

@@ -129,6 +129,7 @@ fn configuration(protocol: Protocol) -> GatewayConfig {
         log: LogConfig { level: LogLevel::Warn, format: LogFormat::Text, journal: false },
         access: None,
         make_ids: false,
+        otlp: None,
     }
 }
 

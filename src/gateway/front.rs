@@ -24,6 +24,7 @@ use super::listener::{Acceptor, Listener};
 use super::pool::Pool;
 use super::shared::Shared;
 use super::snapshot::snapshot;
+use super::spans::Spans;
 use super::status::StatusListener;
 use super::stopping::Stopping;
 use super::stream::Stream;
@@ -85,6 +86,7 @@ impl Front {
                 stopping,
                 reading: Rc::default(),
                 access,
+                spans: config.otlp.as_deref().and_then(|otlp| Spans::start(otlp, &metrics)),
                 metrics,
                 ids,
             }),
@@ -219,10 +221,13 @@ impl Front {
         self.apps.borrow().values().for_each(|app| app.close());
     }
 
-    /// Sends the last lines of the access log.
+    /// Sends the last lines of the access log, and the last spans.
     pub(super) async fn finish_log(&self) {
         if let Some(access) = &self.shared.access {
             access.finish().await;
+        }
+        if let Some(spans) = &self.shared.spans {
+            spans.finish().await;
         }
     }
 

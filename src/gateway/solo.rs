@@ -159,6 +159,8 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
         Peers::Listeners(sockets) => open_access_log(&config, sockets)?,
         Peers::Cgi(_) => None,
     };
+    // One that answers one request would wait for the collector before it ends.
+    config.otlp = config.otlp.filter(|_| matches!(solo.peers, Peers::Listeners(_)));
     let front = Rc::new(Front::new(&config, reports, access));
     LOOKED_ON.set(onlooker.map(|onlooker| (onlooker, Rc::downgrade(&front))));
     match &mut solo.peers {

@@ -1,5 +1,5 @@
-//! What is noted of a request while it is served, for the access log. While that
-//! is off, no request has a tally.
+//! What is noted of a request while it is served, for the access log and its span.
+//! While nobody wants either, no request has a tally.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::park;
 use super::refusal::Refusal;
-use crate::observe::access::Seated;
+use super::spans::SpanPlace;
+use crate::observe::access::{self, Seated};
 
 /// The longest head that is noted, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
@@ -29,6 +30,8 @@ pub(super) struct Tally {
     moments: Cell<Option<[Instant; 3]>>,
     /// Whether its cost is of interest.
     pub(super) costed: bool,
+    /// Where its span belongs, if there will be one.
+    pub(super) place: Option<SpanPlace>,
     cost: Cell<Option<Cost>>,
     head: RefCell<BytesMut>,
     body: Cell<u64>,
@@ -38,13 +41,14 @@ pub(super) struct Tally {
 
 impl Tally {
     /// The request has arrived just now; `costed`: its cost is of interest.
-    pub(super) fn new(costed: bool) -> Self {
+    pub(super) fn new(costed: bool, place: Option<SpanPlace>) -> Self {
         Self {
             whole: park::now(),
             seated: Cell::default(),
             first: Cell::default(),
             moments: Cell::default(),
             costed,
+            place,
             cost: Cell::default(),
             head: RefCell::default(),
             body: Cell::default(),
@@ -90,15 +94,30 @@ impl Tally {
         self.cost.set(times.cost);
     }
 
+    /// How long what took of a request whose first byte came at `begun`, and which took
+    /// `whole`.
+    pub(super) fn lasted(&self, begun: Instant, whole: Duration) -> access::Times {
+        let seated = self.seated.get().map(|(at, _)| at.saturating_duration_since(self.whole));
+        let first = self.first.get();
+        let mut times = access::Times {
+            whole,
+            first_byte: first.map(|at| at.saturating_duration_since(begun)),
+            receive: Some(self.whole.saturating_duration_since(begun)),
+            queue: seated,
+            gil: None,
+            app: None,
+        };
+        if let Some([claimed, begun, over]) = self.moments.get() {
+            times.queue = Some(claimed.saturating_duration_since(self.whole));
+            times.gil = Some(begun.saturating_duration_since(claimed));
+            times.app = Some(over.saturating_duration_since(begun));
+        }
+        times
+    }
+
     /// What it has cost, as the worker says.
     pub(super) const fn cost(&self) -> Option<Cost> {
         self.cost.get()
-    }
-
-    /// When the request was claimed by a thread, begun by the app, and over, as the
-    /// worker says.
-    pub(super) const fn moments(&self) -> Option<[Instant; 3]> {
-        self.moments.get()
     }
 
     /// flupd answers by itself.
@@ -109,11 +128,6 @@ impl Tally {
     /// What flupd has answered by itself.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         self.refusal.borrow().clone()
-    }
-
-    /// When the first byte of the answer went out.
-    pub(super) const fn first(&self) -> Option<Instant> {
-        self.first.get()
     }
 
     /// The answer's head as far as it has gone out, and the bytes of its body.

@@ -11,6 +11,7 @@ use flupd_channel::packet;
 use super::collector::{Collector, Origin, Source};
 use super::log::{self, LogConfig, Output};
 use super::sink::{Sink, Target};
+use crate::config::otlp::Otlp;
 
 /// How long what is written last may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -28,6 +29,8 @@ pub struct LogsConfig {
     pub capture: bool,
     /// Whether requests get ids of which the web server sends none.
     pub make_ids: bool,
+    /// Where spans go, if there are any.
+    pub otlp: Option<Otlp>,
 }
 
 /// An access log.

@@ -9,6 +9,7 @@ mod generation;
 mod histogram;
 pub mod history;
 mod reason;
+mod spans;
 mod text;
 mod totals;
 mod worker;
@@ -24,6 +25,7 @@ pub use self::app::{AppMetrics, Ending};
 pub use self::generation::{Generation, Stand};
 pub use self::histogram::Histogram;
 pub use self::reason::{Reason, Reasons};
+pub use self::spans::Spans;
 use crate::config::AppId;
 
 /// A number that one thread changes.
@@ -65,6 +67,8 @@ pub struct Metrics {
     pub broken: Cell,
     /// Requests that were refused before they reached an app.
     pub rejected: Reasons,
+    /// What has become of spans.
+    pub spans: Spans,
     apps: Mutex<BTreeMap<AppId, Arc<AppMetrics>>>,
     watched: AtomicBool,
     stopping: AtomicBool,
@@ -80,6 +84,7 @@ impl Default for Metrics {
             turned_away: Cell::default(),
             broken: Cell::default(),
             rejected: Reasons::default(),
+            spans: Spans::default(),
             apps: Mutex::default(),
             watched: AtomicBool::default(),
             stopping: AtomicBool::default(),

@@ -12,6 +12,9 @@ use cgi::Params;
 /// The param in which `traceparent` comes.
 pub const TRACEPARENT: &[u8] = b"HTTP_TRACEPARENT";
 
+/// The one in which `tracestate` comes.
+pub const TRACESTATE: &[u8] = b"HTTP_TRACESTATE";
+
 /// The flags that are known: sampled, and that the trace's id is random. What else is
 /// set means nothing to us and is not passed on (section 3.2.2.5).
 const KNOWN_FLAGS: u8 = SAMPLED | RANDOM;
@@ -36,11 +39,29 @@ pub struct TraceParent {
     pub trace: TraceId,
     /// The span of who calls.
     pub span: SpanId,
-    /// Sampled, random.
-    flags: u8,
+    /// Those that are known, as they travel.
+    pub flags: u8,
 }
 
 impl TraceParent {
+    /// Where a new trace begins.
+    #[must_use]
+    pub const fn root(trace: TraceId, span: SpanId, sampled: bool) -> Self {
+        Self { trace, span, flags: RANDOM | sampled as u8 }
+    }
+
+    /// The same trace, in this span of it.
+    #[must_use]
+    pub const fn child(self, span: SpanId, sampled: bool) -> Self {
+        Self { span, flags: self.flags & !SAMPLED | sampled as u8, ..self }
+    }
+
+    /// Whether who calls records the trace.
+    #[must_use]
+    pub const fn is_sampled(self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
     /// What a header says; `None` if it says nothing that can be used. Of versions that
     /// are not known yet the part that version 00 has is read (section 3.2.3).
     #[must_use]
@@ -181,6 +202,17 @@ mod tests {
             assert_eq!(parse(&good[..cut]), None, "{cut}");
         }
         assert_eq!(TraceParent::parse("00-\u{fc}".repeat(20).as_bytes()), None);
+    }
+
+    #[test]
+    fn a_child_is_of_the_same_trace() {
+        let parent = TraceParent::parse(format!("00-{TRACE}-{SPAN}-03").as_bytes()).unwrap();
+        let (span, hex) = (SpanId([0, 1, 2, 3, 4, 5, 6, 7]), "0001020304050607");
+        assert!(parent.is_sampled());
+        assert_eq!(parent.child(span, true).to_string(), format!("00-{TRACE}-{hex}-03"));
+        assert_eq!(parent.child(span, false).to_string(), format!("00-{TRACE}-{hex}-02"));
+        let root = TraceParent::root(parent.trace, span, true);
+        assert_eq!(root.to_string(), format!("00-{TRACE}-{hex}-03"));
     }
 
     #[test]

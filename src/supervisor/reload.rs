@@ -170,7 +170,9 @@ async fn find(
         return Ok((new, programs(&changed, generation).await?));
     }
     if config.logs != before.logs {
-        bail!("what is said of logs can't be changed while flupd runs; stop it and start it again");
+        bail!(
+            "what is said of logs and spans can't be changed while flupd runs; stop it and start it again"
+        );
     }
     let programs = programs(&config, generation).await?;
     Ok((config, programs))

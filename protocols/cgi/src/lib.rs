@@ -11,5 +11,6 @@ pub mod environ;
 mod params;
 mod response;
 
+pub use environ::percent_decode;
 pub use params::{Params, ParamsIter, SpanOutside};
 pub use response::{HeadError, ResponseHead};

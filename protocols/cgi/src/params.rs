@@ -135,6 +135,26 @@ impl Params {
         }
     }
 
+    /// Gives the first pair of this name another value; adds one if there is none.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        match self.spans.iter().position(|span| self.has_name(span, name)) {
+            None => self.push(name, value),
+            Some(place) => {
+                let value = self.append(value);
+                let at = value.start;
+                if self.set_value(place, value).is_err() {
+                    self.bytes.truncate(at);
+                }
+            }
+        }
+    }
+
+    /// Removes all pairs of this name; the others keep their order.
+    pub fn remove(&mut self, name: &[u8]) {
+        let Self { bytes, spans } = self;
+        spans.retain(|span| span.name(bytes) != name);
+    }
+
     /// The value of the first pair of this name.
     #[inline]
     #[must_use]
@@ -307,6 +327,19 @@ mod tests {
         assert_eq!(params.get(b"A"), Some(&b"1"[..]));
         assert_eq!(params.last(b"A"), Some(&b"2"[..]));
         assert_eq!((params.get(b"C"), params.last(b"C")), (None, None));
+    }
+
+    #[test]
+    fn a_value_is_set_and_a_name_removed() {
+        let mut params: Params = [(&b"A"[..], &b"1"[..]), (b"B", b"2"), (b"C", b"3"), (b"B", b"4")]
+            .into_iter()
+            .collect();
+        params.set(b"A", b"long");
+        params.set(b"D", b"new");
+        params.remove(b"B");
+        params.remove(b"E");
+        let pairs: Vec<_> = params.iter().collect();
+        assert_eq!(pairs, [(&b"A"[..], &b"long"[..]), (b"C", b"3"), (b"D", b"new")]);
     }
 
     #[test]

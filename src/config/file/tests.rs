@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::super::ServeConfig;
 use super::super::check::{Check, Power};
 use super::*;
+use crate::config::otlp::Sample;
 use crate::config::resolved::DEFAULT;
 use crate::config::written::{WrittenApp, WrittenListen};
 use crate::config::{
@@ -32,10 +33,18 @@ impl Room {
     }
 
     fn read_as(&self, text: &str, power: Power) -> Result<ServeConfig, String> {
+        self.read_by(text, power, true)
+    }
+
+    /// By a program that can export spans, or can't.
+    fn read_by(&self, text: &str, power: Power, exports: bool) -> Result<ServeConfig, String> {
         let path = self.0.path().join("flupd.toml");
         std::fs::write(&path, text).unwrap();
-        let config =
-            read(&path).and_then(|(written, source)| Check::new(&source, power)?.all(&written));
+        let config = read(&path).and_then(|(written, source)| {
+            let mut check = Check::new(&source, power)?;
+            check.exports = exports;
+            check.all(&written)
+        });
         config.map_err(|error| {
             let text = error.to_string();
             text.replace(&format!("{}/", self.0.path().display()), "")
@@ -63,6 +72,8 @@ const EVERYTHING: &str = r#"
             log-level = "warn"
             capture-output = false
             make-request-ids = true
+            otlp = "http://127.0.0.1:4318"
+            otlp-sample = "2.5%"
             access-log = "logs/access.log"
             access-log-format = "%h %s"
             log-format = "json"
@@ -133,6 +144,8 @@ fn every_key_is_read() {
         (config.logs.log, config.logs.capture, config.logs.make_ids),
         (Target::File(here.join("flupd.log")), false, true)
     );
+    let otlp = config.logs.otlp.unwrap();
+    assert_eq!((&*otlp.host, otlp.port, otlp.share), ("127.0.0.1", 4318, Some(Sample(25_000))));
     let access =
         AccessConfig { to: Target::File(here.join("logs/access.log")), format: "%h %s".into() };
     assert_eq!(config.logs.access, Some(access));
@@ -227,6 +240,10 @@ fn every_mistake_says_where_it_stands() {
         (format!("access-log = \"-\"\naccess-log-format = \"%h %J\"\n{SHOP}"), "flupd.toml:2:21: access-log-format can't be used: no field is called %J\n    %h %J\n       ^"),
         (format!("access-log-format = \"json\"\n{SHOP}"), "flupd.toml:1:21: access-log-format does nothing without access-log; add that, or remove this"),
         (format!("log-level = \"inof\"\n{SHOP}"), "flupd.toml:1:13: log-level \"inof\": this is none of error, warn, info, debug, trace; did you mean info?"),
+        (format!("otlp = \"https://c:4318\"\n{SHOP}"), "flupd.toml:1:8: otlp \"https://c:4318\": flupd speaks no TLS to collectors; run one on this machine that passes spans on, and name it: http://127.0.0.1:4318"),
+        (format!("otlp = \"127.0.0.1:4318\"\n{SHOP}"), "flupd.toml:1:8: otlp \"127.0.0.1:4318\": write the address of a collector, such as http://127.0.0.1:4318, or env"),
+        (format!("otlp = \"env\"\notlp-sample = \"10\"\n{SHOP}"), "flupd.toml:2:15: otlp-sample \"10\": write a share of new traces from 0% to 100%: 10%"),
+        (format!("otlp-sample = \"10%\"\n{SHOP}"), "flupd.toml:1:15: otlp-sample does nothing without otlp; add that, or remove this"),
         // Kinds.
         (shop("threads = \"4\""), "flupd.toml:3:11: threads: invalid type: string \"4\", expected i64"),
         (shop("workers = \"two\""), "flupd.toml:3:11: workers: write a number such as 4, a range such as 2..8, or on-demand"),
@@ -339,6 +356,16 @@ fn every_mistake_says_where_it_stands() {
     }
     let error = read(Path::new("/no/such.toml")).unwrap_err().to_string();
     assert_eq!(error, "/no/such.toml: No such file or directory (os error 2)");
+}
+
+/// Most builds have no use for the key, and say so.
+#[test]
+fn a_program_without_opentelemetry_says_how_to_build_one() {
+    let text = format!("otlp = \"http://127.0.0.1:4318\"\n{SHOP}");
+    let error = Room::new().read_by(&text, Power::Ordinary, false).unwrap_err();
+    let expected = "flupd.toml:1:8: otlp can't be used: this flupd was built without OpenTelemetry; \
+                    build it with `make install FEATURES=opentelemetry`, or remove this";
+    assert_eq!(error, expected);
 }
 
 #[test]

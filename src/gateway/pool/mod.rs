@@ -219,6 +219,11 @@ impl Pool {
         self.name.as_deref()
     }
 
+    /// Which generation of the app it is.
+    pub(in crate::gateway) const fn generation(&self) -> u64 {
+        self.id.generation
+    }
+
     /// Which seat this is, for the access log.
     fn seated(&self, seat: &Rc<Seat>) -> Option<Seated> {
         let workers = self.workers.borrow();

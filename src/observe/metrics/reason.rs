@@ -34,6 +34,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// As a label.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        Self::LABELS.get(self as usize).copied().unwrap_or("other")
+    }
+
     const COUNT: usize = Self::LABELS.len();
 
     const LABELS: [&'static str; 13] = [

@@ -67,6 +67,13 @@ impl Metrics {
         for (reason, count) in self.rejected.counts() {
             text.sample("rejected_total", &[("reason", reason)], count);
         }
+        let help = "Spans that the collector has taken.";
+        one(text, "spans_exported_total", COUNTER, help, self.spans.exported.get());
+        let help = "Spans that were dropped, by reason.";
+        text.family("spans_dropped_total", COUNTER, help);
+        for (reason, count) in self.spans.dropped() {
+            text.sample("spans_dropped_total", &[("reason", reason)], count);
+        }
     }
 }
 

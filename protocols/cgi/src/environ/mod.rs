@@ -19,6 +19,7 @@ use edits::Edits;
 use given::Given;
 use mount::MountPoint;
 use uri::RequestUri;
+pub use uri::percent_decode;
 
 use crate::Params;
 

@@ -76,7 +76,8 @@ fn origin_form(uri: &[u8]) -> &[u8] {
 }
 
 /// `%XX` becomes its byte; a `%` without two hex digits stays.
-pub(super) fn percent_decode(text: &[u8]) -> Cow<'_, [u8]> {
+#[must_use]
+pub fn percent_decode(text: &[u8]) -> Cow<'_, [u8]> {
     let Some((mut rest, mut out)) = memchr(b'%', text).and_then(|at| {
         let (before, rest) = text.split_at_checked(at)?;
         let mut out = Vec::with_capacity(text.len());
