@@ -24,6 +24,16 @@ pub enum ToGateway {
     /// The first message. The listening sockets travel with it, in the order of
     /// [`GatewayConfig::listeners`], and after them the bell that workers ring.
     Configure(GatewayConfig),
+    /// The first message to a gateway beside solo workers: it has no app, and tells
+    /// the status. The listening sockets travel with it, in their order, and after them
+    /// that of the log.
+    TellStatus(GatewayConfig),
+    /// The answer to [`FromGateway::Ask`], which stands as JSON in the file that travels
+    /// with it.
+    Answer {
+        /// The number of the question.
+        question: u64,
+    },
     /// From now on this holds: other generations of apps take the requests, and
     /// those before them finish what they have begun. The sockets of listeners
     /// that were not there travel with it, in their order.
@@ -145,6 +155,13 @@ pub enum FromGateway {
     /// What the last [`ToGateway::Reconfigure`] says holds: requests that come from
     /// now on are the new generations'.
     Reconfigured,
+    /// It is asked for the status: [`ToGateway::Answer`].
+    Ask {
+        /// The number of the question.
+        question: u64,
+        /// What is asked.
+        what: StatusQuestion,
+    },
     /// The answer to [`ToGateway::Tell`].
     Told {
         /// The number of the question.
@@ -212,6 +229,26 @@ pub enum FromGateway {
         /// Its number.
         worker: u64,
     },
+}
+
+/// What is asked by a gateway that tells the status of solo workers. It is no text of a
+/// client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StatusQuestion {
+    /// The text that Prometheus reads.
+    Metrics {
+        /// With the proportional memory of the workers.
+        proportional: bool,
+    },
+    /// A [`Report`](crate::observe::report::Report) without its history.
+    Report {
+        /// With the frames of requests that have run for so many milliseconds.
+        frames_ms: Option<u64>,
+    },
+    /// A [`Sample`](crate::observe::metrics::history::Sample).
+    Sample,
+    /// Why requests should go elsewhere, if they should.
+    Unready,
 }
 
 /// What an app has to do.

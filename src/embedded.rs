@@ -149,6 +149,7 @@ impl Gateway {
                 | FromGateway::Reconfigured
                 | FromGateway::Pong
                 | FromGateway::Closed
+                | FromGateway::Ask { .. }
                 | FromGateway::Canary { .. }
                 | FromGateway::WorkerProved { .. }
                 | FromGateway::Load { .. }

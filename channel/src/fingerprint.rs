@@ -4,13 +4,14 @@
 //! Libraries on disk can be replaced while flupd runs. A worker that is started
 //! after that would be another's.
 
-const SOURCES: [&[u8]; 17] = [
+const SOURCES: [&[u8]; 18] = [
     include_bytes!("activity.rs"),
     include_bytes!("beside.rs"),
     include_bytes!("body.rs"),
     include_bytes!("cost.rs"),
     include_bytes!("frame.rs"),
     include_bytes!("layout.rs"),
+    include_bytes!("ledger.rs"),
     include_bytes!("onlooker.rs"),
     include_bytes!("request.rs"),
     include_bytes!("ring.rs"),

@@ -1,7 +1,7 @@
 //! What lies where in a worker's shared memory.
 //!
 //! ```text
-//! WorkerHead · thread 0 · thread 1 · …
+//! WorkerHead · ledger · thread 0 · thread 1 · …
 //! thread: ThreadHead · 16 request areas · response ring
 //! ```
 //!
@@ -25,6 +25,9 @@ pub(crate) const AREA: usize = 32 * 1024;
 
 /// The size of a response ring in bytes; a power of two.
 pub(crate) const RING: usize = 512 * 1024;
+
+/// Room for what a gateway in the worker's own process counts: see [`crate::ledger`].
+pub(crate) const LEDGER: usize = 4096;
 
 /// How many app threads a worker can have: one bit each in the worker's head.
 pub const MAX_THREADS: usize = 240;
@@ -84,9 +87,14 @@ pub(crate) const fn length(threads: usize) -> usize {
     thread(threads)
 }
 
+/// Where the ledger begins.
+pub(crate) const fn ledger() -> usize {
+    size_of::<WorkerHead>()
+}
+
 /// Where a thread begins.
 pub(crate) const fn thread(thread: usize) -> usize {
-    size_of::<WorkerHead>() + thread * (size_of::<ThreadHead>() + SLOTS * AREA + RING)
+    ledger() + LEDGER + thread * (size_of::<ThreadHead>() + SLOTS * AREA + RING)
 }
 
 /// Where a request area of a thread begins.

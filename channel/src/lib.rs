@@ -48,6 +48,8 @@ mod buffer;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 #[cfg(feature = "gateway")]
+pub mod ledger;
+#[cfg(feature = "gateway")]
 pub mod onlooker;
 #[cfg(feature = "gateway")]
 mod replies;
@@ -59,7 +61,7 @@ pub use activity::{Activity, Begun, Phase};
 pub use error::ChannelError;
 pub use frame::{LogLevel, Outcome};
 pub use layout::MAX_THREADS;
-pub use memory::Window;
+pub use memory::{Shared, Window};
 pub use role::Role;
 
 /// The descriptors of one worker.

@@ -32,7 +32,7 @@ pub(crate) fn create(name: &str, length: usize) -> io::Result<OwnedFd> {
 ///
 /// # Safety
 /// The type must consist of atomics (and padding) only, in a fixed layout.
-pub(crate) unsafe trait Shared {}
+pub unsafe trait Shared {}
 
 /// A mapping, unmapped when dropped.
 #[derive(Debug)]

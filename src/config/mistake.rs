@@ -78,8 +78,6 @@ pub enum Mistake {
     #[error("is of no use without status")]
     StatusAllow,
     /// The status of several gateways.
-    #[error("is not for solo mode: each of its workers counts for itself")]
-    StatusOfSolo,
     /// More addresses than sockets that can be passed.
     #[error("{0} addresses are given; at most {MAX_LISTENERS} can be")]
     Listeners(usize),

@@ -9,6 +9,7 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ pub fn tell(socket: OwnedFd, protocol: Protocol, program: &str, why: &str) -> an
 async fn answer(socket: OwnedFd, protocol: Protocol, why: &str) -> anyhow::Result<()> {
     let config = configuration(protocol);
     let (reports, _nobody) = mpsc::unbounded_channel();
-    let front = Front::new(&config, reports, None);
+    let front = Front::new(&config, reports, None, Arc::default());
     front.configure(&config, vec![socket])?;
     let app = front.app(AppId::default()).context("the app is not known")?;
     app.pool().never(Rc::from(why));

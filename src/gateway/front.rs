@@ -25,7 +25,7 @@ use super::pool::Pool;
 use super::shared::Shared;
 use super::snapshot::snapshot;
 use super::spans::Spans;
-use super::status::StatusListener;
+use super::status::{Source, StatusListener};
 use super::stopping::Stopping;
 use super::stream::Stream;
 use crate::config::{AppId, GatewayApp, GatewayConfig, GroupId, ProbeRequest, Protocol, Share};
@@ -66,6 +66,7 @@ impl Front {
         config: &GatewayConfig,
         reports: UnboundedSender<FromGateway>,
         access: Option<Rc<AccessLog>>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let fds = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let fds = fds.and_then(|fds| usize::try_from(fds).ok()).unwrap_or(usize::MAX);
@@ -75,7 +76,6 @@ impl Front {
         let connections = fds.saturating_sub(threads + RESERVED_FDS) / 3;
         let (limits, timeouts) = (config.limits, config.timeouts);
         let (buffers, stopping) = (RefCell::default(), Stopping::default());
-        let metrics = Arc::<Metrics>::default();
         let ids = config.make_ids.then(Ids::default);
         Self {
             admission: Admission::new(connections.max(16), Arc::clone(&metrics)),
@@ -164,7 +164,8 @@ impl Front {
                 let socket = sockets.next().with_context(|| format!("no socket for {address}"))?;
                 let metrics = Arc::clone(&self.shared.metrics);
                 let asks = asked::answer(&self.apps, &self.admission, &self.shared.reading);
-                let open = StatusListener::start(socket, listener, metrics, asks);
+                let source = Source::Here { metrics, asks };
+                let open = StatusListener::start(socket, listener, source);
                 status.push(open.with_context(|| format!("can't tell the status on {address}"))?);
             } else if let Some(at) = before.iter().position(|open| open.entry.is(listener)) {
                 let open = before.swap_remove(at);
@@ -339,6 +340,11 @@ impl Front {
     pub(super) fn report(&self, report: FromGateway) {
         // It ends with us if it is gone.
         let _ = self.reports.send(report);
+    }
+
+    /// Somebody looks at what is counted, though nobody asks here.
+    pub(super) fn set_watched(&self) {
+        self.shared.metrics.set_watched(true);
     }
 
     /// How many connections there are, and requests that arrive.

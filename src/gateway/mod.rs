@@ -12,6 +12,7 @@ mod admit;
 mod alarm;
 mod app;
 mod arriving;
+mod aside;
 mod asked;
 mod canary;
 pub(crate) mod cgi;
@@ -55,6 +56,7 @@ mod watch;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use flupd_channel::gateway::Bell;
@@ -101,6 +103,9 @@ async fn serve(control: OwnedFd, output: Option<log::Output>) -> anyhow::Result<
     let control = Rc::new(Control::new(control).context("the control socket can't be watched")?);
     let (config, mut fds) = match control.receive().await.context("no configuration came")? {
         Some((ToGateway::Configure(config), fds)) => (config, fds),
+        Some((ToGateway::TellStatus(config), fds)) => {
+            return aside::serve(&control, config, fds).await;
+        }
         Some((other, _)) => bail!("the supervisor began with {other:?} and not a configuration"),
         None => return Ok(()),
     };
@@ -165,7 +170,7 @@ impl Gateway {
                 }
             }
         });
-        Self { control, front: Rc::new(Front::new(config, reports, access)) }
+        Self { control, front: Rc::new(Front::new(config, reports, access, Arc::default())) }
     }
 
     /// Does what the supervisor says, until it says stop or has gone.
@@ -174,7 +179,10 @@ impl Gateway {
             match self.control.receive().await.context("the control socket failed")? {
                 None => return Ok(Obeyed::Gone),
                 Some((ToGateway::Stop, _)) => return Ok(Obeyed::Stop),
-                Some((ToGateway::Configure(_), _)) => bail!("configured a second time"),
+                Some((ToGateway::Configure(_) | ToGateway::TellStatus(_), _)) => {
+                    bail!("configured a second time")
+                }
+                Some((ToGateway::Answer { .. }, _)) => debug!("nobody has asked"),
                 Some((ToGateway::Tell { question, frames }, _)) => {
                     self.front.tell(question, frames);
                 }

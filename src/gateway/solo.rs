@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -24,9 +25,10 @@ use super::excuse;
 use super::front::Front;
 use super::warden::Warden;
 use super::{open_access_log, park, runtime};
-use crate::config::{GatewayConfig, TimeLimits};
+use crate::config::{GatewayConfig, Protocol, TimeLimits};
 use crate::control::PacketSocket;
 use crate::observe::log;
+use crate::observe::metrics::Metrics;
 
 /// Serve the connections as well that another process passes on.
 pub(crate) const INHERIT: &[u8] = b"inherit";
@@ -155,17 +157,28 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
             (app.limits.time.slow, app.limits.time.request) = (None, None);
         }
     }
+    // The status is told by another process.
+    let all = config.listeners.len();
+    config.listeners.retain(|listener| listener.protocol != Protocol::Status);
+    let told = config.listeners.len() < all;
     let access = match &mut solo.peers {
         Peers::Listeners(sockets) => open_access_log(&config, sockets)?,
         Peers::Cgi(_) => None,
     };
     // One that answers one request would wait for the collector before it ends.
     config.otlp = config.otlp.filter(|_| matches!(solo.peers, Peers::Listeners(_)));
-    let front = Rc::new(Front::new(&config, reports, access));
+    let metrics = match &onlooker {
+        Some(onlooker) => Metrics::on(onlooker.ledger()),
+        None => Metrics::default(),
+    };
+    let front = Rc::new(Front::new(&config, reports, access, Arc::new(metrics)));
     LOOKED_ON.set(onlooker.map(|onlooker| (onlooker, Rc::downgrade(&front))));
     match &mut solo.peers {
         Peers::Listeners(sockets) => front.configure(&config, std::mem::take(sockets))?,
         Peers::Cgi(_) => config.apps.iter().for_each(|(id, app)| front.introduce(*id, app)),
+    }
+    if told {
+        front.set_watched();
     }
     let id = config.apps.keys().next().context("no app is configured")?;
     let pool = front.app(*id).context("the app is not known")?.pool();

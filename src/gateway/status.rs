@@ -7,6 +7,7 @@
 
 mod answers;
 mod host;
+mod source;
 
 use std::convert::Infallible;
 use std::io;
@@ -28,11 +29,10 @@ use tracing::{debug, error};
 
 use self::answers::Teller;
 use self::host::Host;
+pub(super) use self::source::Source;
 use super::admit::Admit;
-use super::asked::Asks;
 use super::park;
 use crate::config::{Allow, ListenerConfig};
-use crate::observe::metrics::Metrics;
 use crate::observe::metrics::history::History;
 
 /// How many are answered at once; more wait in the kernel.
@@ -72,8 +72,7 @@ impl StatusListener {
     pub(super) fn start(
         socket: OwnedFd,
         listener: &ListenerConfig,
-        metrics: Arc<Metrics>,
-        asks: Asks,
+        source: Source,
     ) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let address = listener.address.clone();
@@ -81,7 +80,7 @@ impl StatusListener {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let name = address.clone();
         let (history, host) = (History::default(), Host::of(&address));
-        let teller = Arc::new(Teller { metrics, history, asks, host });
+        let teller = Arc::new(Teller { source, history, host });
         thread::Builder::new().name("flupd-status".to_owned()).spawn(move || {
             if let Err(error) = runtime.block_on(serve(socket, &name, told, teller)) {
                 error!(address = name, %error, "the status listener can't be watched");

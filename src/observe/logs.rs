@@ -89,13 +89,21 @@ impl Logs {
     /// # Errors
     /// What `socketpair(2)` reports.
     pub fn for_gateway(&self) -> io::Result<Vec<OwnedFd>> {
-        let sinks = self.access.iter().chain([&self.log]);
-        let ends = sinks.map(|sink| {
-            let (socket, theirs) = packet::pair()?;
-            self.collector.read(Source::Lines { socket, sink: Arc::clone(sink) });
-            Ok(theirs)
-        });
-        ends.collect()
+        self.access.iter().chain([&self.log]).map(|sink| self.lines(sink)).collect()
+    }
+
+    /// The socket by which a process logs what happens.
+    ///
+    /// # Errors
+    /// What `socketpair(2)` reports.
+    pub fn for_events(&self) -> io::Result<OwnedFd> {
+        self.lines(&self.log)
+    }
+
+    fn lines(&self, sink: &Arc<Sink>) -> io::Result<OwnedFd> {
+        let (socket, theirs) = packet::pair()?;
+        self.collector.read(Source::Lines { socket, sink: Arc::clone(sink) });
+        Ok(theirs)
     }
 
     /// Where a process prints. `None`: where flupd itself would.

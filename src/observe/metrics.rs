@@ -5,6 +5,8 @@
 //! request that is being counted.
 
 mod app;
+mod counters;
+mod gathered;
 mod generation;
 mod histogram;
 pub mod history;
@@ -15,13 +17,18 @@ mod totals;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use flupd_channel::ledger::Ledger;
 use flupd_channel::observed;
 
 pub use self::app::{AppMetrics, Ending};
+use self::counters::Home;
+pub use self::counters::{Counters, FrontCounters};
+pub use self::gathered::{Gathered, Source};
 pub use self::generation::{Generation, Stand};
 pub use self::histogram::Histogram;
 pub use self::reason::{Reason, Reasons};
@@ -30,6 +37,7 @@ use crate::config::AppId;
 
 /// A number that one thread changes.
 #[derive(Debug, Default)]
+#[repr(transparent)]
 pub struct Cell(AtomicU64);
 
 impl Cell {
@@ -55,20 +63,9 @@ impl Cell {
 pub struct Metrics {
     /// When the gateway has begun.
     pub began: SystemTime,
-    /// Connections of web servers that are open.
-    pub connections: Cell,
-    /// Those of them on which no request is open.
-    pub idle: Cell,
-    /// Connections that were accepted.
-    pub accepted: Cell,
-    /// Connections that were refused, because `--allow` names others.
-    pub turned_away: Cell,
-    /// Connections that were closed, because the peer broke the protocol.
-    pub broken: Cell,
-    /// Requests that were refused before they reached an app.
-    pub rejected: Reasons,
-    /// What has become of spans.
-    pub spans: Spans,
+    front: Home<FrontCounters>,
+    /// Where the apps are counted as well, in the process of a solo worker.
+    ledger: Option<Ledger<Counters>>,
     apps: Mutex<BTreeMap<AppId, Arc<AppMetrics>>>,
     watched: AtomicBool,
     stopping: AtomicBool,
@@ -78,13 +75,8 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             began: SystemTime::now(),
-            connections: Cell::default(),
-            idle: Cell::default(),
-            accepted: Cell::default(),
-            turned_away: Cell::default(),
-            broken: Cell::default(),
-            rejected: Reasons::default(),
-            spans: Spans::default(),
+            front: Home::default(),
+            ledger: None,
             apps: Mutex::default(),
             watched: AtomicBool::default(),
             stopping: AtomicBool::default(),
@@ -92,13 +84,31 @@ impl Default for Metrics {
     }
 }
 
+impl Deref for Metrics {
+    type Target = FrontCounters;
+
+    fn deref(&self) -> &FrontCounters {
+        &self.front
+    }
+}
+
 impl Metrics {
+    /// Counted in the ledger of a solo worker: of one app, which has one generation.
+    #[must_use]
+    pub fn on(ledger: Ledger<Counters>) -> Self {
+        Self { front: Home::front(&ledger), ledger: Some(ledger), ..Self::default() }
+    }
+
     /// Those of an app, which begin at zero when it is new; it is not configured yet. `name` is what the log
     /// calls it, where there can be several.
     pub fn app(&self, id: AppId, name: Option<&str>) -> Arc<AppMetrics> {
         let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         let app = apps.entry(id).or_insert_with(|| {
-            let app = AppMetrics::new(name.unwrap_or("app"));
+            let name = name.unwrap_or("app");
+            let app = match &self.ledger {
+                Some(ledger) => AppMetrics::on(name, ledger.clone()),
+                None => AppMetrics::new(name),
+            };
             app.set_watched(self.watched.load(Relaxed));
             Arc::new(app)
         });

@@ -9,8 +9,10 @@ use cgi::Params;
 use flupd_channel::Phase;
 use flupd_channel::onlooker::{Crowd, Onlooker, Seen, Stage};
 use flupd_channel::probe::Probe;
+use flupd_channel::waits::WaitsOf;
 use tokio::time::Instant;
 
+use super::metrics::Source;
 use super::process::{Usage, thread_cpu};
 use super::snapshot::{MAX_FRAMES, MAX_REQUESTS, RequestSnapshot, WorkerSnapshot, WorkerState};
 
@@ -43,6 +45,32 @@ impl Watched {
         let onlooker = Onlooker::new(memory)?;
         let probe = probe.in_turns(&onlooker);
         Ok(Self { worker, pid, begun: Instant::now(), onlooker, probe })
+    }
+
+    /// Where its process counts.
+    #[must_use]
+    pub fn counters(&self) -> Source {
+        self.onlooker.ledger()
+    }
+
+    /// How long its app has waited for the interpreter.
+    #[must_use]
+    pub fn waits(&self) -> WaitsOf {
+        self.onlooker.waits()
+    }
+
+    /// Whether the app has a request, and how many wait for it.
+    #[must_use]
+    pub fn load(&self) -> (bool, u64) {
+        let (mut busy, mut waiting) = (false, self.onlooker.crowd().queued);
+        for seen in self.onlooker.requests() {
+            match seen.stage {
+                Stage::Running { .. } => busy = true,
+                Stage::Waiting(_) => waiting = waiting.saturating_add(1),
+                Stage::Ended { .. } => {}
+            }
+        }
+        (busy, waiting)
     }
 
     /// How many it has of what is not told one by one.

@@ -38,6 +38,12 @@ impl Supervisor<'_> {
                     cause: Cause::Lost(format!("it can't be started: {error}")),
                 });
             }
+            Action::SpawnTeller => {
+                return self.start_teller().err().map(|error| Event::TellerExited {
+                    cause: Cause::Lost(format!("it can't be started: {error}")),
+                });
+            }
+            Action::Answer(question, what) => self.answer(question, &what),
             Action::SpawnWorker(group, worker) => {
                 return self.start_worker(group, worker).err().map(|error| Event::WorkerExited {
                     worker,
@@ -126,6 +132,7 @@ impl Supervisor<'_> {
             }
             Action::LogOf(group, note) => {
                 self.beginning.heed(&note);
+                self.count_end(group, &note);
                 let name = self.app_name(group.app);
                 match &self.last_words {
                     Some(words) => note.write_with(name, words),
@@ -152,7 +159,7 @@ impl Supervisor<'_> {
     }
 
     /// What the log calls an app, where there can be several.
-    fn app_name(&self, app: AppId) -> Option<&str> {
+    pub(super) fn app_name(&self, app: AppId) -> Option<&str> {
         self.config.app(app).and_then(|app| app.name.as_deref())
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use flupd_channel::packet;
 use flupd_channel::startup::{Task, send_task};
 
+use super::decide::Event;
 use super::listeners::Listeners;
 use super::processes::{GatewayProcess, watch_worker};
 use super::worker::Worker;
@@ -24,8 +25,9 @@ impl Supervisor<'_> {
         let config = self.gateway_config(listeners);
         let (ours, theirs) = packet::pair()?;
         let streams = self.logs.capture(&Origin { process: GATEWAY, app: None, worker: None })?;
+        let exited = |cause| Event::GatewayExited { cause };
         let child = spawn::gateway(theirs, &self.config.privileges, streams)?;
-        let gateway = GatewayProcess::watch(child, ours, self.events.clone())?;
+        let gateway = GatewayProcess::watch(child, ours, self.events.clone(), exited)?;
         let bell = flupd_channel::bell()?;
         let mut fds = sockets;
         fds.extend(self.logs.for_gateway()?);
@@ -49,7 +51,7 @@ impl Supervisor<'_> {
     pub(super) fn start_worker(&mut self, group: GroupId, worker: u64) -> io::Result<()> {
         let program = self.programs.get(&group).ok_or(io::ErrorKind::NotFound)?;
         if program.app.solo {
-            let solo = self.start_solo(program, worker)?;
+            let solo = self.start_solo(group, program, worker)?;
             self.workers.insert(worker, Worker::Solo(solo));
             return Ok(());
         }

@@ -23,6 +23,7 @@ mod recycle;
 mod reload;
 mod replace;
 mod restart;
+mod teller;
 mod told;
 mod upgrade;
 mod verdict;
@@ -39,6 +40,7 @@ use self::group::{Group, Surroundings};
 pub(super) use self::recycle::Due;
 pub(super) use self::reload::ReloadPlan;
 use self::reload::{Reload, Stage};
+use self::teller::Teller;
 pub(super) use self::told::Generation;
 use self::upgrade::{Proof, Upgrade};
 use self::watch::Watch;
@@ -46,7 +48,7 @@ use super::backoff::Backoff;
 use super::cause::Cause;
 use super::notes::Note;
 use crate::config::{AppId, GroupId, Workers};
-use crate::control::{Load, ToGateway};
+use crate::control::{Load, StatusQuestion, ToGateway};
 use crate::observe::figures::Figures;
 use crate::observe::snapshot::Snapshot;
 
@@ -107,6 +109,10 @@ pub(super) enum Event {
     Reload(ReloadPlan),
     /// It can't be had, for this reason.
     ReloadImpossible(String),
+    /// The process that tells the status of solo workers asks for it.
+    StatusAsked { question: u64, what: StatusQuestion },
+    /// It has ended.
+    TellerExited { cause: Cause },
     /// What runs, for who has asked.
     Told { question: u64, snapshot: Box<Snapshot> },
     /// SIGUSR2, or that was asked for in another way: the program of flupd has changed.
@@ -134,6 +140,10 @@ pub(super) enum Event {
 pub(super) enum Action {
     /// Start a gateway with all listening sockets.
     SpawnGateway,
+    /// Start the process that tells the status of solo workers.
+    SpawnTeller,
+    /// Answer what it asks.
+    Answer(u64, StatusQuestion),
     /// Start the process that imports the app and forks workers.
     SpawnZygote(GroupId),
     /// Start a worker of this group and number and give its ports to the
@@ -211,6 +221,7 @@ pub(super) struct State {
     upgrade_wanted: bool,
     proof: Proof,
     watch: Option<Watch>,
+    teller: Teller,
     last_worker: u64,
 }
 
@@ -246,6 +257,7 @@ impl State {
             upgrade_wanted: false,
             proof: Proof::Unneeded,
             watch: None,
+            teller: Teller::default(),
             last_worker: 0,
         }
     }
@@ -271,7 +283,8 @@ impl State {
         });
         let drained = drained.min();
         let orders = [self.reload_wake_at(), self.upgrade_wake_at(), self.watch_wake_at()];
-        [deadline, starts, drained].into_iter().chain(orders).flatten().min()
+        let teller = self.teller.wake_at().filter(|_| deadline.is_none());
+        [deadline, starts, drained, teller].into_iter().chain(orders).flatten().min()
     }
 
     /// Takes one event in and says what to do.
@@ -317,6 +330,8 @@ impl State {
                     group.worker_failed(worker, error, around, actions);
                 });
             }
+            Event::StatusAsked { question, what } => actions.push(Action::Answer(question, what)),
+            Event::TellerExited { cause } => self.teller_exited(&cause, now, &mut actions),
             Event::Canary(figures) => self.canary_figures(*figures, now, &mut actions),
             Event::WorkerExited { worker, cause } => {
                 self.count_crash(worker, Some(&cause));
@@ -479,6 +494,7 @@ impl State {
     /// Starts what is missing and due. While the gateway drains, the pools are
     /// kept whole: requests that wait need someone to run them.
     fn fill(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.fill_teller(now, actions);
         match self.gateway {
             Gateway::Down(at) if at <= now => {
                 self.gateway = Gateway::Starting;

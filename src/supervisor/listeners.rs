@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::unix_socket::{BACKLOG, SocketPath, UnixError, listen_at};
 use super::upgrade::Offer;
 use crate::config::address::Address;
-use crate::config::{Listen, ListenerConfig, SocketConfig};
+use crate::config::{Listen, ListenerConfig, Protocol, SocketConfig};
 use crate::inherited;
 
 /// The first descriptor that systemd passes (`SD_LISTEN_FDS_START`).
@@ -199,8 +199,22 @@ impl Listeners {
 
     /// The same, but for those that were there before.
     pub(super) fn without(&self, before: &Self) -> io::Result<Vec<OwnedFd>> {
+        self.some(before, |_| true)
+    }
+
+    /// Those of status listeners, but for those that were there before.
+    pub(super) fn of_status(&self, before: &Self) -> io::Result<Vec<OwnedFd>> {
+        self.some(before, |protocol| protocol == Protocol::Status)
+    }
+
+    /// Those of all others.
+    pub(super) fn of_web_servers(&self) -> io::Result<Vec<OwnedFd>> {
+        self.some(&Self::default(), |protocol| protocol != Protocol::Status)
+    }
+
+    fn some(&self, before: &Self, which: impl Fn(Protocol) -> bool) -> io::Result<Vec<OwnedFd>> {
         let new = self.0.iter().filter(|open| before.find(&open.listen).is_none());
-        let sockets = new.flat_map(|open| &open.sockets);
+        let sockets = new.filter(|open| which(open.listen.protocol)).flat_map(|open| &open.sockets);
         sockets.map(|(socket, _)| socket.as_fd().try_clone_to_owned()).collect()
     }
 }

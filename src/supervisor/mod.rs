@@ -30,6 +30,7 @@ pub(crate) mod spawn;
 mod start;
 mod switch;
 mod systemd;
+mod teller;
 pub(crate) mod trial;
 mod unix_socket;
 mod upgrade;
@@ -80,11 +81,15 @@ struct Supervisor<'l> {
     open_files: OpenFiles,
     listeners: Option<Listeners>,
     gateway: Option<GatewayProcess>,
+    /// Tells the status of solo workers.
+    teller: Option<GatewayProcess>,
     /// What workers ring when this gateway sleeps.
     bell: Option<OwnedFd>,
     workers: BTreeMap<u64, Worker>,
     /// Of the solo worker that has ended just now.
     last_words: Option<LastWords>,
+    /// What solo workers count.
+    told: solo::Told,
     /// Comes when a child has ended, ours or an orphan.
     children: Signal,
     events: Events,
@@ -152,6 +157,7 @@ impl Supervisor<'_> {
                 let solo = self.workers.remove(worker);
                 self.last_words = solo.and_then(|worker| Some(worker.solo()?.last_words()));
             }
+            Event::TellerExited { .. } => self.teller = None,
             Event::GatewayExited { .. } => {
                 self.gateway = None;
                 self.waiting.nobody_tells();

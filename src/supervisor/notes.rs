@@ -63,6 +63,8 @@ pub(super) enum Note {
     StartFailed { cause: String },
     /// The gateway ended when nobody wanted it to.
     GatewayDied { cause: String, again_in: Duration },
+    /// The process that tells the status of solo workers has ended.
+    TellerDied { cause: String, again_in: Duration },
     /// It could not be started in the first place.
     GatewayFailed { cause: String },
     /// It ended badly while it finished its requests.
@@ -243,6 +245,11 @@ impl Note {
                     "gateway ended unexpectedly; its requests are lost, the workers are replaced"
                 );
             }
+            Self::TellerDied { cause, again_in } => error!(
+                cause,
+                again_in_ms = millis(*again_in),
+                "the process that tells the status ended unexpectedly and is replaced"
+            ),
             Self::GatewayFailed { cause } => {
                 error!(cause, "the gateway ended before it listened, so flupd does not start");
             }

@@ -1,6 +1,7 @@
 //! What an administrator orders, and when to say what came of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -153,7 +154,7 @@ impl Supervisor<'_> {
                     return Event::Tick;
                 }
                 None if self.config.is_solo() => {
-                    self.tell_of_solo(frames, waits);
+                    self.tell_of_solo(frames.then_some(Duration::ZERO), waits);
                     return Event::Tick;
                 }
                 None => Outcome::Failed("the gateway is being started; ask again".to_owned()),

@@ -62,12 +62,21 @@ impl Process {
 #[derive(Debug)]
 pub(super) struct GatewayProcess {
     process: Process,
-    queue: mpsc::Sender<(ToGateway, Vec<OwnedFd>)>,
+    queue: Line,
 }
+
+/// Where messages to a gateway go.
+pub(super) type Line = mpsc::Sender<(ToGateway, Vec<OwnedFd>)>;
 
 impl GatewayProcess {
     /// Watches a gateway that was just started.
-    pub(super) fn watch(mut child: Child, control: OwnedFd, events: Events) -> io::Result<Self> {
+    /// Its end is the event that `exited` makes.
+    pub(super) fn watch(
+        mut child: Child,
+        control: OwnedFd,
+        events: Events,
+        exited: fn(Cause) -> Event,
+    ) -> io::Result<Self> {
         let process = Process::of(&child)?;
         let control = Arc::new(Control::new(control)?);
         let (queue, mut messages) = mpsc::channel::<(ToGateway, Vec<OwnedFd>)>(QUEUE);
@@ -104,7 +113,7 @@ impl GatewayProcess {
                     },
                 }
             };
-            let _ = events.send(Event::GatewayExited { cause }).await;
+            let _ = events.send(exited(cause)).await;
         });
         Ok(Self { process, queue })
     }
@@ -116,6 +125,11 @@ impl GatewayProcess {
             tracing::error!("gateway does not read what it is told and is ended");
             self.kill();
         }
+    }
+
+    /// For what is told later.
+    pub(super) fn line(&self) -> Line {
+        self.queue.clone()
     }
 
     /// Its process id.
@@ -186,6 +200,7 @@ async fn report(events: &Events, message: FromGateway) {
             Event::WorkerProved { worker, failure }
         }
         FromGateway::Told { question, snapshot } => Event::Told { question, snapshot },
+        FromGateway::Ask { question, what } => Event::StatusAsked { question, what },
         FromGateway::Load { group, load } => Event::Load { group, load },
         FromGateway::WorkerWorn { worker, .. } => Event::WorkerWorn { worker },
         FromGateway::WorkerServed { worker, .. } => Event::WorkerDue { worker, why: Due::Requests },

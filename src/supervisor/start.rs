@@ -105,7 +105,7 @@ fn supervise(
         let state = State::new(plans, config.is_solo(), config.graceful_timeout, Instant::now());
         let systemd = Systemd::new();
         let state = state.watching(systemd.patience());
-        let supervisor = Supervisor {
+        let mut supervisor = Supervisor {
             state: if elder.is_some() { state.proving() } else { state },
             reloads: Reloads::new(source, &config),
             config,
@@ -114,9 +114,11 @@ fn supervise(
             open_files,
             listeners: Some(listeners),
             gateway: None,
+            teller: None,
             bell: None,
             workers: BTreeMap::new(),
             last_words: None,
+            told: Default::default(),
             children: signal(SignalKind::child())?,
             events,
             logs,
@@ -126,6 +128,9 @@ fn supervise(
             systemd,
             upgrade: Upgrade::new(again, elder, control),
         };
+        if !supervisor.upgrade.proves() {
+            supervisor.reconfigure_teller(&Listeners::default());
+        }
         Ok(supervisor.serve(inbox, signals).await)
     })
 }

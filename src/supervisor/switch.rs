@@ -50,7 +50,9 @@ impl Supervisor<'_> {
         let config = self.gateway_config(&listeners);
         // What is not listened on any more is closed here first: the gateway takes
         // what has come in before that.
-        self.listeners = Some(listeners);
+        let before = self.listeners.replace(listeners).unwrap_or_default();
+        self.reconfigure_teller(&before);
+        drop(before);
         self.tell(ToGateway::Reconfigure(config), new);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The status listener: what it tells is true, and it tells it whatever else goes on.
 
 mod families;
+mod solo;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -292,7 +293,6 @@ fn a_reload_keeps_the_counts() {
 fn who_may_ask_and_what() {
     for (options, why) in [
         (["--status", "0.0.0.0:9100"].as_slice(), "--status-allow"),
-        (&["--status", "127.0.0.1:9100", "--solo"], "solo mode"),
         (&["--status", "9100"], "not an address"),
     ] {
         let (code, log) = Serve::app(&app("saturated.py")).args(options).refused();

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use toml::Spanned;
 
+use super::Check;
 use super::allow::concerns;
 use super::listen::DEFAULT_MODE;
-use super::{Check, value};
 use crate::config::address::Address;
 use crate::config::mistake::Mistake;
 use crate::config::source::{ConfigError, Source};
@@ -39,10 +39,6 @@ impl Check<'_> {
             address @ (Address::Unix(_) | Address::Tcp { .. }) => address,
             Address::Fd(_) | Address::Systemd => return wrong(Mistake::StatusAddress),
         };
-        let mut solo = written.apps.values().filter_map(|app| value(&app.get_ref().solo));
-        if solo.any(|solo| *solo) {
-            return wrong(Mistake::StatusOfSolo);
-        }
         if others.iter().any(|other| other.address == address) {
             return wrong(Mistake::Twice(address));
         }

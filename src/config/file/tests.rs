@@ -329,7 +329,6 @@ fn every_mistake_says_where_it_stands() {
         (format!("status = \"fd:3\"\n{SHOP}"), "flupd.toml:1:10: status has an address of its own, unix:/path or HOST:PORT"),
         (format!("status-allow = \"127.0.0.1\"\n{SHOP}"), "flupd.toml:1:16: status-allow is of no use without status"),
         (format!("status = \"127.0.0.1:9100\"\nstatus-allow = \"uid:0\"\n{SHOP}"), "flupd.toml:2:16: status-allow uid:0 is about the other kind of address; networks are for TCP, uid: and gid: for unix sockets"),
-        (format!("status = \"127.0.0.1:9100\"\n{SHOP}solo = true\n"), "flupd.toml:1:10: status is not for solo mode: each of its workers counts for itself"),
         (listen("fastcgi = \"9000\""), "flupd.toml:2:11: fastcgi \"9000\": not an address; write unix:/path, HOST:PORT, [V6]:PORT, fd:N or systemd"),
         (too_long, "flupd.toml:2:8: scgi \"LONG\": a unix socket's path has at most 107 bytes, this one has 108; use a shorter one"),
         (listen("mode = 0o600"), "flupd.toml:1:1: a listener has either fastcgi = ADDR or scgi = ADDR; write one section for each address"),

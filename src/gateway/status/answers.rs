@@ -1,7 +1,6 @@
 //! What the status listener answers to one request.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -13,11 +12,9 @@ use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use tokio::time::MissedTickBehavior;
 
 use super::host::Host;
-use crate::gateway::asked::Asks;
+use super::source::{Silence, Source};
 use crate::observe::dashboard;
-use crate::observe::metrics::Metrics;
 use crate::observe::metrics::history::{self, History};
-use crate::observe::report::Report;
 
 /// The format of Prometheus' text.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -39,8 +36,7 @@ const QUERY: &str = "the query can be\n\
 /// Knows what can be told.
 #[derive(Debug)]
 pub(super) struct Teller {
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) asks: Asks,
+    pub(super) source: Source,
     pub(super) history: History,
     /// What the listener may be called.
     pub(super) host: Host,
@@ -53,7 +49,9 @@ impl Teller {
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             seconds.tick().await;
-            self.history.add(self.metrics.sample());
+            if let Ok(sample) = self.source.sample().await {
+                self.history.add(sample);
+            }
         }
     }
 
@@ -70,13 +68,15 @@ impl Teller {
             return refusal;
         }
         match uri.path() {
-            "/metrics" => {
-                text(StatusCode::OK, METRICS, self.metrics.to_text(uri.query() == Some("pss")))
-            }
+            "/metrics" => match self.source.metrics(uri.query() == Some("pss")).await {
+                Ok(metrics) => text(StatusCode::OK, METRICS, metrics),
+                Err(Silence) => silence(),
+            },
             "/healthz" => text(StatusCode::OK, PLAIN, "alive\n"),
-            "/readyz" => match self.metrics.unready() {
-                None => text(StatusCode::OK, PLAIN, "ready\n"),
-                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{why}\n")),
+            "/readyz" => match self.source.unready().await {
+                Err(Silence) => silence(),
+                Ok(None) => text(StatusCode::OK, PLAIN, "ready\n"),
+                Ok(Some(why)) => text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{why}\n")),
             },
             path => {
                 // Numbers are one thing, URLs and code another: see `host`.
@@ -102,15 +102,17 @@ impl Teller {
                 _ => return text(StatusCode::BAD_REQUEST, PLAIN, QUERY),
             }
         }
-        let begun = Instant::now();
-        let snapshot = (self.asks.snapshot(frames).await, begun.elapsed());
         let history = since.map(|since| self.history.since(since));
-        let report = Report::new(&self.metrics, snapshot, history);
-        match serde_json::to_vec(&report) {
-            Ok(json) => text(StatusCode::OK, JSON, json),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n")),
+        match self.source.report(frames, history).await {
+            Err(Silence) => silence(),
+            Ok(Ok(json)) => text(StatusCode::OK, JSON, json),
+            Ok(Err(error)) => text(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n")),
         }
     }
+}
+
+fn silence() -> Response<Full<Bytes>> {
+    text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "flupd's supervisor does not answer\n")
 }
 
 fn text(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -134,11 +136,18 @@ fn text(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Respo
 mod tests {
     use super::*;
     use crate::gateway::asked;
-    use crate::observe::metrics::Stand;
+    use crate::observe::metrics::{Metrics, Stand};
 
     fn teller(address: &str) -> Teller {
-        let (metrics, history) = Default::default();
-        Teller { metrics, history, asks: asked::nobody(), host: Host::of(address) }
+        let source = Source::Here { metrics: Default::default(), asks: asked::nobody() };
+        Teller { source, history: History::default(), host: Host::of(address) }
+    }
+
+    fn metrics(teller: &Teller) -> &Metrics {
+        match &teller.source {
+            Source::Here { metrics, .. } => metrics,
+            Source::Aside(_) => unreachable!(),
+        }
     }
 
     async fn get(teller: &Teller, method: Method, path: &str) -> Response<Full<Bytes>> {
@@ -163,14 +172,14 @@ mod tests {
     async fn readiness_follows_the_workers() {
         let teller = teller("127.0.0.1:9100");
         let ready = async || get(&teller, Method::GET, "/readyz").await.status().as_u16();
-        let app = teller.metrics.app(crate::config::AppId(0), None);
+        let app = metrics(&teller).app(crate::config::AppId(0), None);
         // It is only tried so far.
         assert_eq!(ready().await, 200);
         app.set_retired(false);
         assert_eq!(ready().await, 503);
         app.generation(1).stands(Stand { ready: 1, ..Stand::default() });
         assert_eq!(ready().await, 200);
-        teller.metrics.set_stopping();
+        metrics(&teller).set_stopping();
         assert_eq!(ready().await, 503);
     }
 

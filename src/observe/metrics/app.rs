@@ -1,15 +1,18 @@
 //! What is counted of one app, in all its generations.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use flupd_channel::ledger::Ledger;
 use flupd_channel::waits::{Waits, WaitsOf};
 
+use super::Cell;
+use super::counters::{AppCounters, Counters, Home};
 use super::generation::{Generation, Stand};
 use super::worker::{Worker, WorkerFacts};
-use super::{Cell, Histogram, Reasons};
 use crate::config::Workers;
 use crate::observe::ends::Ends;
 
@@ -45,28 +48,18 @@ impl Ending {
 pub struct AppMetrics {
     /// What the log calls it.
     pub name: String,
-    requests: [Cell; Ending::LABELS.len()],
-    /// From the whole request to the end of its answer.
-    pub duration: Histogram,
-    /// From the whole request to its turn at an app thread.
-    pub wait: Histogram,
-    /// Answers that flupd gave by itself.
-    pub refused: Reasons,
-    /// Requests that were given to a second worker.
-    pub repeated: Cell,
-    /// Params and bodies of requests that have arrived whole, in bytes.
-    pub received: Cell,
-    /// Heads and bodies of answers that have gone out, in bytes.
-    pub sent: Cell,
+    counts: Home<AppCounters>,
+    /// Where its generation is counted as well, in the process of a solo worker.
+    ledger: Option<Ledger<Counters>>,
     /// How many workers there are at least.
     pub workers_min: Cell,
     /// How many there are at most.
     pub workers_max: Cell,
     /// The version of its Python, once that is known.
     python: Mutex<Option<String>>,
-    generations: Mutex<BTreeMap<u64, Arc<Generation>>>,
+    pub(super) generations: Mutex<BTreeMap<u64, Arc<Generation>>>,
     /// What was counted in generations that have gone: busy and idle nanoseconds.
-    thread_nanos: [Cell; 2],
+    pub(super) thread_nanos: [Cell; 2],
     /// How often workers have ended as `exit status 3`, `SIGSEGV`, `told`.
     ends: Mutex<BTreeMap<String, u64>>,
     workers: Mutex<BTreeMap<u64, Worker>>,
@@ -78,19 +71,22 @@ pub struct AppMetrics {
     retired: AtomicBool,
 }
 
+impl Deref for AppMetrics {
+    type Target = AppCounters;
+
+    fn deref(&self) -> &AppCounters {
+        &self.counts
+    }
+}
+
 impl AppMetrics {
     /// All zero.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            requests: Default::default(),
-            duration: Histogram::default(),
-            wait: Histogram::default(),
-            refused: Reasons::default(),
-            repeated: Cell::default(),
-            received: Cell::default(),
-            sent: Cell::default(),
+            counts: Home::default(),
+            ledger: None,
             workers_min: Cell::default(),
             workers_max: Cell::default(),
             python: Mutex::default(),
@@ -103,6 +99,11 @@ impl AppMetrics {
             watched: AtomicBool::new(false),
             retired: AtomicBool::new(true),
         }
+    }
+
+    /// The same, counted in the ledger of a solo worker.
+    pub(super) fn on(name: &str, ledger: Ledger<Counters>) -> Self {
+        Self { counts: Home::app(&ledger), ledger: Some(ledger), ..Self::new(name) }
     }
 
     /// A request has ended. It took so long, and had waited so long for its turn
@@ -124,7 +125,11 @@ impl AppMetrics {
 
     /// How things stand with a generation, for who tells it.
     pub fn generation(&self, generation: u64) -> Arc<Generation> {
-        Arc::clone(locked(&self.generations).entry(generation).or_default())
+        let open = || match &self.ledger {
+            Some(ledger) => Arc::new(Generation::on(ledger)),
+            None => Arc::default(),
+        };
+        Arc::clone(locked(&self.generations).entry(generation).or_insert_with(open))
     }
 
     /// So many workers are configured, or were ordered.
@@ -230,7 +235,7 @@ impl AppMetrics {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

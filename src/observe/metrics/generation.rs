@@ -1,9 +1,16 @@
 //! How things stand with one generation of an app, and for how long they did.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
-use std::time::Instant;
+
+use flupd_channel::ledger::Ledger;
+use flupd_channel::times;
 
 use super::Cell;
+use super::counters::{Counters, Home};
+
+/// How often a reader looks once more before it tells what it has told last: who writes
+/// may have ended in the middle of it.
+const TRIES: usize = 1000;
 
 /// How many there are right now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,43 +48,59 @@ impl Stand {
 }
 
 /// One generation of an app. The gateway's thread writes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Generation {
     queued: Cell,
-    busy: Held,
-    /// Threads that take requests and have none.
-    idle: Held,
+    times: Home<Times>,
     threads: Cell,
     starting: Cell,
     ready: Cell,
     leaving: Cell,
     asleep: Cell,
-    began: Instant,
 }
 
-impl Default for Generation {
-    fn default() -> Self {
-        Self {
-            queued: Cell::default(),
-            busy: Held::default(),
-            idle: Held::default(),
-            threads: Cell::default(),
-            starting: Cell::default(),
-            ready: Cell::default(),
-            leaving: Cell::default(),
-            asleep: Cell::default(),
-            began: Instant::now(),
-        }
+/// For how long threads were busy, and for how long they took requests and had none.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(super) struct Times {
+    busy: Held,
+    idle: Held,
+}
+
+impl Times {
+    /// Both up to now, in nanoseconds.
+    pub(super) fn nanos(&self) -> [u64; 2] {
+        [&self.busy, &self.idle].map(|held| held.nanos(times::now))
     }
 }
 
 impl Generation {
+    /// One that is counted in the ledger of a solo worker.
+    pub(super) fn on(ledger: &Ledger<Counters>) -> Self {
+        Self { times: Home::times(ledger), ..Self::default() }
+    }
+
+    /// One that others count: so it is told.
+    pub(super) fn told(now: Stand) -> Self {
+        let this = Self::default();
+        // From no moment on: no time passes.
+        for (held, count) in [(&this.times.busy, now.busy), (&this.times.idle, 0)] {
+            held.set(u64::MAX, count);
+        }
+        this.stands_but_for_times(now);
+        this
+    }
+
     /// So it is from now on.
     pub fn stands(&self, now: Stand) {
-        let moment = self.nanos();
+        let moment = times::now();
+        self.times.busy.set(moment, now.busy);
+        self.times.idle.set(moment, now.threads.saturating_sub(now.busy));
+        self.stands_but_for_times(now);
+    }
+
+    fn stands_but_for_times(&self, now: Stand) {
         self.queued.set(now.queued);
-        self.busy.set(moment, now.busy);
-        self.idle.set(moment, now.threads.saturating_sub(now.busy));
         self.threads.set(now.threads);
         self.starting.set(now.starting);
         self.ready.set(now.ready);
@@ -90,7 +113,7 @@ impl Generation {
     pub fn stand(&self) -> Stand {
         Stand {
             queued: self.queued.get(),
-            busy: self.busy.count.load(Relaxed),
+            busy: self.times.busy.count.load(Relaxed),
             threads: self.threads.get(),
             starting: self.starting.get(),
             ready: self.ready.get(),
@@ -103,11 +126,7 @@ impl Generation {
     /// nanoseconds.
     #[must_use]
     pub fn thread_nanos(&self) -> [u64; 2] {
-        [&self.busy, &self.idle].map(|held| held.nanos(|| self.nanos()))
-    }
-
-    fn nanos(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.times.nanos()
     }
 }
 
@@ -117,6 +136,7 @@ impl Generation {
 /// A reader must not see one without the other, and the writer waits for nobody:
 /// the reader tries again if a write came in between.
 #[derive(Debug, Default)]
+#[repr(C)]
 struct Held {
     /// Odd while a write is under way.
     version: AtomicU64,
@@ -144,16 +164,15 @@ impl Held {
     }
 
     fn nanos(&self, now: impl Fn() -> u64) -> u64 {
-        let nanos = loop {
+        let nanos = (0..TRIES).find_map(|_| {
             let version = self.version.load(SeqCst);
             let lasted = now().saturating_sub(self.since.load(SeqCst));
             let nanos =
                 self.nanos.load(SeqCst).wrapping_add(lasted.wrapping_mul(self.count.load(SeqCst)));
-            if version.is_multiple_of(2) && self.version.load(SeqCst) == version {
-                break nanos;
-            }
             std::hint::spin_loop();
-        };
+            (version.is_multiple_of(2) && self.version.load(SeqCst) == version).then_some(nanos)
+        });
+        let nanos = nanos.unwrap_or_default();
         self.told.fetch_max(nanos, Relaxed).max(nanos)
     }
 }

@@ -10,6 +10,7 @@ pub(super) const BOUNDS: [u64; 15] =
 
 /// Counts durations in buckets.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Histogram {
     /// Each has only what is in no smaller one.
     buckets: [Cell; BOUNDS.len() + 1],
@@ -30,6 +31,11 @@ impl Histogram {
     /// How many are in each bucket, and in no smaller one.
     pub(super) fn counts(&self) -> [u64; BOUNDS.len() + 1] {
         self.buckets.each_ref().map(Cell::get)
+    }
+
+    /// All that is counted.
+    pub(super) fn cells(&self) -> impl Iterator<Item = &Cell> {
+        self.buckets.iter().chain([&self.nanos])
     }
 
     /// How long all of them took together, in seconds.

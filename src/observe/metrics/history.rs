@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::histogram::BOUNDS;
 use super::{AppMetrics, Metrics};
@@ -23,14 +23,14 @@ const SAMPLES: usize = 315;
 pub struct History(Mutex<VecDeque<Sample>>);
 
 /// What was counted up to a moment.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sample {
     /// When, in milliseconds since 1970.
     t: u64,
     apps: Vec<AppSample>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct AppSample {
     app: String,
     /// The youngest that has workers which take requests.

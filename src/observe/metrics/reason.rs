@@ -61,6 +61,7 @@ impl Reason {
 
 /// How often there was each reason.
 #[derive(Debug, Default)]
+#[repr(transparent)]
 pub struct Reasons([Cell; Reason::COUNT]);
 
 impl Reasons {
@@ -75,6 +76,11 @@ impl Reasons {
     #[must_use]
     pub fn sum(&self) -> u64 {
         self.0.iter().fold(0, |sum, count| sum.wrapping_add(count.get()))
+    }
+
+    /// All of them, in the order of the labels.
+    pub(super) fn cells(&self) -> impl Iterator<Item = &Cell> {
+        self.0.iter()
     }
 
     /// All of them, with their labels.

@@ -130,6 +130,7 @@ impl Supervisor<'_> {
     /// The new flupd has taken over: what is left here ends, and leaves everything
     /// in its place.
     pub(super) fn retire(&mut self) {
+        self.retire_teller();
         let Some(successor) = &self.upgrade.successor else { return };
         self.systemd.hand_over(successor.pid());
         if let Some(listeners) = &self.listeners {
@@ -174,6 +175,7 @@ impl Supervisor<'_> {
     /// The old flupd has let go: accepts connections and orders.
     pub(super) fn take_over(&mut self) -> io::Result<()> {
         self.upgrade.proves = false;
+        self.reconfigure_teller(&super::Listeners::default());
         if let Some(listeners) = &self.listeners {
             let config = self.gateway_config(listeners);
             let sockets = listeners.duplicate()?;

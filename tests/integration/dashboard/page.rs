@@ -64,7 +64,16 @@ fn nothing_from_a_client_is_markup() {
 /// The new generation appears and serves, the old one drains and goes.
 #[test]
 fn a_reload_is_followed() {
-    let site = Site::stuck(&["--workers", "1", "--threads", "1"]);
+    follows_a_reload(&Site::stuck(&["--workers", "1", "--threads", "1"]));
+}
+
+/// In solo mode another process tells all of it.
+#[test]
+fn a_reload_of_solo_workers_is_followed() {
+    follows_a_reload(&Site::stuck(&["--solo"]));
+}
+
+fn follows_a_reload(site: &Site) {
     let page = site.look(DESK);
     page.wait_for("#workers", "generation 1 serving");
     // It is noted once a second, so that it may be noted that there was nobody yet.
@@ -86,7 +95,22 @@ fn a_reload_is_followed() {
 /// Who died, why, and what was lost.
 #[test]
 fn a_worker_that_died_is_told_with_its_cause() {
-    let site = Site::stuck(&["--workers", "1", "--threads", "1"]);
+    tells_of_a_death(&Site::stuck(&["--workers", "1", "--threads", "1"]));
+}
+
+/// The one of a solo worker, in which a request was stuck with its line seen.
+#[test]
+fn a_solo_worker_that_died_is_told_with_its_cause() {
+    let site = Site::stuck(&["--solo"]);
+    tells_of_a_death(&site);
+    let page = site.look(DESK);
+    let _stuck = site.ask("/in_c?order=8");
+    page.wait_for("#requests", "GET /in_c?order=8");
+    page.wait_for("tbody.stuck .at", &format!("stuck.py:{} in in_c", line("in_c")));
+    assert_eq!(page.errors(), Vec::<Value>::new());
+}
+
+fn tells_of_a_death(site: &Site) {
     let page = site.look(DESK);
     assert_eq!(page.eval("document.querySelector('#ends').hidden"), true);
     let pid: i32 = site.answer("/pid").parse().unwrap();

@@ -155,3 +155,28 @@ fn systemd_follows() {
     kill_process(new, Signal::TERM).unwrap();
     hears("STOPPING=1");
 }
+
+/// In solo mode the status is told by a process of its own, which the new flupd has, too.
+#[test]
+fn the_status_of_solo_workers() {
+    let status = ports::free();
+    let installed = Installed::new();
+    let serve = deployed(&installed).args(["--solo", "--status", &format!("127.0.0.1:{status}")]);
+    let flupd = serve.on_fastcgi();
+    let text = || {
+        let told = wait::until_some("the status is told", || {
+            Request::get("/metrics").send(([127, 0, 0, 1], status).into()).ok()
+        });
+        told.text()
+    };
+    let counted = "flupd_requests_total{app=\"app\",status=\"2xx\"} ";
+    flupd.wait_for_log("ready");
+    ask(&mut flupd.connect(), "/");
+    wait::until("it is counted", || text().contains(&format!("{counted}1\n")));
+    installed.upgrade(&flupd);
+    installed.the_one();
+    // The new one counts anew.
+    wait::until("the new one tells", || text().contains(&format!("{counted}0\n")));
+    ask(&mut flupd.connect(), "/");
+    wait::until("it counts", || text().contains(&format!("{counted}1\n")));
+}
