@@ -1,9 +1,10 @@
 """A Flask app with spans of its own, as people instrument one; its settings are the
 variables of OpenTelemetry."""
 
+import json
 import time
 
-from flask import Flask, request
+from flask import Flask, Response, request
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
@@ -23,7 +24,9 @@ FlaskInstrumentor().instrument_app(app)
 def told(item=0):
     time.sleep(float(request.args.get("sleep", 0)))
     names = ("HTTP_TRACEPARENT", "HTTP_TRACESTATE")
-    return {name: request.environ.get(name) for name in names}
+    text = json.dumps({name: request.environ.get(name) for name in names})
+    # Without a length the web server stays to the end: spans are exported after the body.
+    return Response(iter([text]), mimetype="application/json")
 
 
 @app.route("/fails")

@@ -124,6 +124,9 @@ pub fn traces(snapshot: &Snapshot, worker: Option<u64>) -> String {
         if let Some(cpu) = request.cpu_ms {
             let _ = write!(text, ", {} CPU", seconds(cpu));
         }
+        if let Some(trace) = &request.trace_id {
+            let _ = write!(text, ", trace {}", printable(trace));
+        }
         text.push('\n');
         for frame in request.frames.iter().flatten() {
             let _ = writeln!(text, "    {}", printable(frame));

@@ -1,13 +1,21 @@
 //! flupd's spans between those of the client and those of the app.
 
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::collector::{Collector, moment, of, traced};
-use crate::harness::app;
 use crate::harness::fcgi::{self, Answer};
-use crate::harness::flupd::{Flupd, Serve};
-use crate::harness::front::Front;
+use crate::harness::flupd::{FLUPD, Flupd, Serve};
+use crate::harness::front::{Front, Site};
 use crate::harness::http::Request;
+use crate::harness::process::Process;
+use crate::harness::script::Script;
+use crate::harness::{app, is_root, ports, wait};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CLIENT: &str = "b7ad6b7169203331";
@@ -54,18 +62,20 @@ fn client_flupd_and_flask_are_one_trace() {
         );
         assert_eq!((&flupd["flags"], &flupd["kind"]), (&json!(0x301), &json!("SPAN_KIND_SERVER")));
         assert_eq!((&flupd["name"], &flupd["failed"]), (&json!("GET"), &json!(false)));
-        // The app's time lies in flupd's.
-        let times = [&flupd["start"], &flask["start"], &flask["end"], &flupd["end"]].map(moment);
-        assert!(times.is_sorted(), "{times:?}");
+        // The app's time lies in flupd's, as right as two processes can know it.
+        let [begun, app_begun, app_ended, ended] =
+            [&flupd["start"], &flask["start"], &flask["end"], &flupd["end"]].map(moment);
+        let before = |one: u64, other: u64| one <= other + 20_000_000;
+        assert!(before(begun, app_begun) && before(app_ended, ended), "{spans:#?}");
         let names = ["received", "taken", "app_begun", "answer_begun", "app_ended"];
         let events = flupd["events"].as_array().unwrap();
-        let mut at = vec![times[0]];
-        for name in names {
+        let at = names.map(|name| {
             let event = events.iter().find(|event| event[0] == format!("flupd.{name}"));
-            at.push(moment(&event.unwrap_or_else(|| panic!("{name}: {flupd:#}"))[1]));
-        }
+            moment(&event.unwrap_or_else(|| panic!("{name}: {flupd:#}"))[1])
+        });
         assert_eq!(events.len(), names.len());
-        assert!(at[3] <= times[1] && at.iter().all(|at| (times[0]..=times[3]).contains(at)));
+        assert!(at.iter().all(|at| (begun..=ended).contains(at)), "{flupd:#}");
+        assert!(before(at[2], app_begun) && before(app_ended, at[4]), "{spans:#?}");
 
         let attributes = &flupd["attributes"];
         for (name, value) in [
@@ -96,7 +106,8 @@ fn client_flupd_and_flask_are_one_trace() {
 #[test]
 fn without_a_usable_parent_a_trace_begins() {
     let collector = Collector::start("takes");
-    let site = Front::NginxKeepConn.serve_with(echo(&collector));
+    let format = ["--access-log", "access.log", "--access-log-format", "%{trace_id}x"];
+    let site = Front::NginxKeepConn.serve_with(echo(&collector).args(format));
     let broken = [
         None,
         Some(header("01").to_uppercase()),
@@ -120,6 +131,12 @@ fn without_a_usable_parent_a_trace_begins() {
         );
         assert_eq!((&own["state"], &own["flags"]), (&json!(""), &json!(3)));
     }
+    // The access log names the same traces.
+    let access = site.flupd.file("access.log");
+    let lines = || fs::read_to_string(&access).unwrap_or_default();
+    wait::until("all are logged", || lines().lines().count() == broken.len());
+    let traces: Vec<_> = collector.spans().iter().map(|span| span["trace"].clone()).collect();
+    assert_eq!(lines().lines().collect::<Vec<_>>(), traces);
     // Later versions are understood as far as they are known.
     let later = format!("cc-{TRACE}-{CLIENT}-01-what");
     let environ = &site.send(&Request::get("/").header("traceparent", &later)).json()["environ"];
@@ -133,7 +150,7 @@ fn without_a_usable_parent_a_trace_begins() {
 /// hears of it.
 #[test]
 fn samplers_are_heeded() {
-    let flags = |site: &crate::harness::front::Site, sent: Option<&str>| {
+    let flags = |site: &Site, sent: Option<&str>| {
         let mut request = Request::get("/");
         if let Some(sent) = sent {
             request = request.header("traceparent", &header(sent));
@@ -178,8 +195,46 @@ fn the_environment_says_who_and_where() {
 
 fn ask(flupd: &Flupd, target: &str) -> Answer {
     let mut stream = flupd.connect();
-    std::io::Write::write_all(&mut stream, &fcgi::request(1, 0, "GET", target, b"")).unwrap();
+    stream.write_all(&fcgi::request(1, 0, "GET", target, b"")).unwrap();
     Answer::read(&mut stream, 1).unwrap()
+}
+
+/// A client that goes is told of, and is nobody's failure.
+#[test]
+fn a_client_that_goes_has_a_span() {
+    let collector = Collector::start("takes");
+    let flupd = Serve::app(&app("stuck.py")).args(["--otlp", &collector.url()]).on_fastcgi();
+    let (started, gate) = (flupd.file("started"), flupd.file("gate"));
+    let target = format!("/hold?started={}&gate={}", started.display(), gate.display());
+    let mut stream = flupd.connect();
+    stream.write_all(&fcgi::request(1, 0, "GET", &target, b"")).unwrap();
+    wait::until("the app has it", || started.exists());
+    drop(stream);
+    let span = collector.wait_for(1).remove(0);
+    fs::write(gate, "").unwrap();
+    let attributes = &span["attributes"];
+    assert_eq!((&attributes["flupd.outcome"], &span["failed"]), (&json!("aborted"), &json!(false)));
+    assert_eq!(attributes.get("http.response.status_code"), None);
+}
+
+/// A script that serves alone exports as well; its options stand in it.
+#[test]
+fn a_script_exports_too() {
+    let collector = Collector::start("takes");
+    let user = if is_root() { "--user root" } else { "" };
+    let script = Script::of("echo.py", &format!("{user} --otlp {}", collector.url()));
+    let port = ports::free();
+    let mut command = Command::new(FLUPD);
+    command.args(["run", "--fastcgi", &format!("127.0.0.1:{port}")]).arg(script.path());
+    let mut flupd = Process::start("flupd", command.stdin(Stdio::null()), script.file("log"));
+    let connect = || TcpStream::connect(("127.0.0.1", port));
+    wait::until("the script accepts connections", || connect().is_ok());
+    let mut stream = connect().unwrap();
+    stream.write_all(&fcgi::request(1, 0, "GET", "/", b"")).unwrap();
+    assert!(Answer::read(&mut stream, 1).unwrap().text().contains("HTTP_TRACEPARENT"));
+    flupd.signal(Signal::TERM);
+    flupd.wait();
+    assert_eq!(of(&collector.wait_for(1), "flupd")["attributes"]["flupd.outcome"], "complete");
 }
 
 /// A request that fails, in the app or in flupd, has a span that says why.
@@ -202,8 +257,7 @@ fn failures_say_of_which_kind() {
     let mut count = 0;
     let mut span_of = |target: &str, method: &str, body: &[u8]| {
         let mut stream = flupd.connect();
-        let request = fcgi::request(1, 0, method, target, body);
-        std::io::Write::write_all(&mut stream, &request).unwrap();
+        stream.write_all(&fcgi::request(1, 0, method, target, body)).unwrap();
         // A cut answer has no end.
         let _ = Answer::read(&mut stream, 1);
         count += 1;

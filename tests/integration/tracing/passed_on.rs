@@ -81,13 +81,16 @@ fn status_and_slow_log_name_the_trace() {
         wait::until("the slow request is logged with its trace", || {
             flupd.log().lines().any(|line| line.contains("slow request") && line.contains(&wanted))
         });
-        if mode != ["--solo"] {
+        let said = |words: &[&str]| {
             let mut command = flupd::command();
-            command.args(["status", "--json", "--control"]).arg(flupd.file("app.sock.control"));
-            let status: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
-            let requests = status.pointer("/requests").or(status.pointer("/snapshot/requests"));
-            assert_eq!(requests.unwrap()[0]["trace_id"], TRACE, "{status}");
-        }
+            command.args(words).arg("--control").arg(flupd.file("app.sock.control"));
+            String::from_utf8(command.output().unwrap().stdout).unwrap()
+        };
+        let status: Value = serde_json::from_str(&said(&["status", "--json"])).unwrap();
+        let requests = status.pointer("/requests").or(status.pointer("/snapshot/requests"));
+        assert_eq!(requests.unwrap()[0]["trace_id"], TRACE, "{status}");
+        let text = said(&["trace"]);
+        assert!(text.contains(&format!(", trace {TRACE}\n")), "{text}");
         fs::write(gate, "").unwrap();
         assert!(fcgi::Answer::read(&mut stream, 1).unwrap().text().starts_with("Status: 200"));
     }
