@@ -12,10 +12,14 @@ use crate::harness::http::Request;
 use crate::harness::{app, ports, wait};
 
 fn serve(url: &str) -> (Flupd, u16) {
+    serve_with(url, &[])
+}
+
+fn serve_with(url: &str, mode: &[&str]) -> (Flupd, u16) {
     let status = ports::free();
     let address = format!("127.0.0.1:{status}");
     let serve = Serve::app(&app("answers.py")).args(["--otlp", url, "--status", &address]);
-    (serve.on_fastcgi(), status)
+    (serve.args(mode).on_fastcgi(), status)
 }
 
 /// So many requests on one connection.
@@ -56,12 +60,16 @@ fn what_is_refused_is_dropped_and_counted() {
 /// It says that it is busy: they are sent again.
 #[test]
 fn who_is_busy_is_asked_again() {
-    let collector = Collector::start("busy 2");
-    let (flupd, status) = serve(&collector.url());
-    ask(&flupd, 3);
-    assert_eq!(collector.wait_for(3).len(), 3);
-    flupd.wait_for_log("spans are exported again");
-    assert_eq!((metric(status, REFUSED), metric(status, "flupd_spans_exported_total")), (0, 3));
+    for mode in [&["--threads", "1"][..], &["--solo"]] {
+        let collector = Collector::start("busy 2");
+        let (flupd, status) = serve_with(&collector.url(), mode);
+        ask(&flupd, 3);
+        assert_eq!(collector.wait_for(3).len(), 3);
+        flupd.wait_for_log("spans are exported again");
+        let exported = || metric(status, "flupd_spans_exported_total");
+        wait::until("they are counted", || exported() == 3);
+        assert_eq!(metric(status, REFUSED), 0, "{mode:?}");
+    }
 }
 
 /// Nobody is there, and then somebody is.
