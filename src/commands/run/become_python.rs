@@ -35,14 +35,16 @@ pub(super) fn serve(
     if config.logs.access.is_some() {
         bail!("the access log is written by `flupd serve`; let the web server write its own");
     }
+    if config.listeners.iter().any(|listen| listen.protocol == Protocol::Status) {
+        bail!("--status is for a flupd that stays: a CGI program answers one request");
+    }
     let python = interpreter::choose(app.python.as_deref())?;
     if excuse::is_needed() {
         // What it says itself of why it can't do, nobody hears.
         interpreter::examine(&python, &app.privileges)?;
     }
     let library = spawn::library(SOLO)?;
-    let own = config.listeners.iter().filter(|listen| listen.protocol != Protocol::Status);
-    let listeners = own.map(|listen| ListenerConfig {
+    let listeners = config.listeners.iter().map(|listen| ListenerConfig {
         // Inside, the one request of CGI is a FastCGI connection.
         protocol: if cgi { Protocol::Fastcgi } else { listen.protocol },
         address: listen.address.to_string(),

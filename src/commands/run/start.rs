@@ -32,13 +32,11 @@ impl Start {
         if !addresses.all(|address| address == PASSED) {
             return Ok(Self::Supervised);
         }
-        let several = match serve.solo {
+        let processes = match serve.solo {
             true => serve.workers.is_some_and(|workers| workers.max != Some(1)),
-            false => {
-                let workers = serve.workers.is_some() || serve.threads.is_some();
-                workers || serve.preload || serve.status.is_some()
-            }
+            false => serve.workers.is_some() || serve.threads.is_some() || serve.preload,
         };
+        let several = processes || serve.status.is_some();
         match Self::here() {
             Some(Self::Alone) if several => Ok(Self::Supervised),
             Some(start) => Ok(start),

@@ -52,6 +52,7 @@ fn the_counts_are_those_of_the_load() {
     let site = Front::NginxSolo.serve_with(solo(status, &["--workers", "2"]));
     ready(status, 2.0);
     assert_eq!(status.samples().of("request_duration_seconds_count"), 0.0);
+    let begun = Instant::now();
     for (times, seconds, code) in [(12, "0", 200), (3, "0", 404), (2, "0.3", 500)] {
         for _ in 0..times {
             let answer = site.get(&format!("/nap?seconds={seconds}&status={code}"));
@@ -78,10 +79,11 @@ fn the_counts_are_those_of_the_load() {
         assert_eq!(samples.with("requests_total", "status", class), count, "{class}");
     }
     let slow = all - duration_bucket(&samples, "0.25");
-    assert!((2.0..17.0).contains(&slow), "{slow}");
+    assert!((2.0..all).contains(&slow), "{slow}");
     let (sum, busy) =
         (samples.of("request_duration_seconds_sum"), samples.of("busy_seconds_total"));
-    assert!(sum >= 0.6 && busy >= 0.6 && busy <= sum + 0.5, "{sum} {busy}");
+    let most = 2.0 * begun.elapsed().as_secs_f64();
+    assert!(sum >= 0.6 && (0.6..most).contains(&busy), "{sum} {busy} {most}");
     assert_eq!(samples.of("queue_wait_seconds_count"), all);
     assert_eq!(samples.of("gil_wait_seconds_count"), all);
     assert_eq!((samples.of("threads"), samples.sum("refused_total")), (2.0, 0.0));
@@ -177,7 +179,7 @@ fn counts_outlive_processes() {
         ["starting", "ready", "leaving"].map(|state| samples.sum_with("workers", "state", state))
             == [0.0, 1.0, 0.0]
     });
-    assert_eq!(counts(), 7.0);
+    wait::until("it counts on", || counts() == 7.0);
     assert_eq!(status.samples().sum_with("workers", "generation", "2"), 1.0);
 
     kill_process(pid("gateway"), Signal::KILL).unwrap();

@@ -16,7 +16,7 @@ use crate::harness::front::WebServer;
 use crate::harness::http::{Request, Response};
 use crate::harness::process::Process;
 use crate::harness::script::Script;
-use crate::harness::{h2o, lighttpd, wait};
+use crate::harness::{h2o, lighttpd, ports, wait};
 
 fn ask(web: &WebServer, request: &Request) -> Response {
     request.send(web.address()).unwrap_or_else(|error| panic!("{request:?}: {error}"))
@@ -44,6 +44,32 @@ fn h2o() {
     expect_whole_site(&web);
     web.stop(Signal::TERM);
     script.wait_until_gone();
+}
+
+/// One that serves alone gets a supervisor, which tells.
+#[test]
+fn the_status_of_a_solo_script() {
+    let status = ([127, 0, 0, 1], ports::free()).into();
+    let script = Script::of("echo.py", &format!("--solo --status {status}"));
+    let example = Example::open("h2o-examples/spawn.conf").site(script.dir());
+    let mut web = h2o::start_with(example, |command| {
+        command.env("PATH", script.search_path()).env_remove("VIRTUAL_ENV");
+    });
+    expect_whole_site(&web);
+    let counted = "flupd_requests_total{app=\"app\",status=\"2xx\"} 3\n";
+    wait::until("all of them are counted", || {
+        let told = Request::get("/metrics").send(status);
+        told.is_ok_and(|told| told.text().contains(counted))
+    });
+    web.stop(Signal::TERM);
+    script.wait_until_gone();
+
+    let cgi = Command::new(script.dir().join("app.fcgi"))
+        .env("PATH", script.search_path())
+        .env("REQUEST_METHOD", "GET")
+        .output();
+    let said = String::from_utf8(cgi.unwrap().stderr).unwrap();
+    assert!(said.contains("--status is for a flupd that stays"), "{said}");
 }
 
 /// H2O watches what it has started by a program of its own, which outlives a SIGKILL.
