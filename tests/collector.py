@@ -3,12 +3,14 @@ OpenTelemetry's own messages, and appends a line of JSON to a file for each span
 
     collector.py PORT FILE [MODE]
 
-MODE is `takes`; `refuses STATUS`; `busy N`: it is, N times; or `hangs`: no answer at all.
+MODE is `takes`; `refuses STATUS`; `busy N`: it is, N times; `slow N`: it takes N seconds for each
+message; or `hangs`: no answer at all.
 """
 
 import json
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -62,6 +64,8 @@ class Collector(BaseHTTPRequestHandler):
             number = posts
         if MODE == "hangs":
             threading.Event().wait()
+        if MODE == "slow":
+            time.sleep(NUMBER)
         if MODE == "refuses" or MODE == "busy" and number <= NUMBER:
             return self.answer(NUMBER if MODE == "refuses" else 503, b"no")
         if self.path != "/v1/traces" or self.headers["Content-Type"] != "application/x-protobuf":

@@ -84,6 +84,21 @@ fn a_collector_may_come_later() {
     wait::until("they are counted", || metric(status, "flupd_spans_exported_total") == 5);
 }
 
+/// It takes all, but not as fast as they come: what has no room is dropped, and the log
+/// says so.
+#[test]
+fn a_collector_that_is_slow_gets_what_it_can_take() {
+    let collector = Collector::start("slow 3");
+    let (flupd, status) = serve(&collector.url());
+    wait::until("some are dropped", || {
+        ask(&flupd, 500);
+        metric(status, TOO_MANY) > 0
+    });
+    flupd.wait_for_log("spans were dropped: the collector takes them too slowly");
+    assert!(collector.spans().len() >= 512);
+    assert_eq!(metric(status, REFUSED), 0, "{}", flupd.log());
+}
+
 /// It takes the message and never answers: requests go on, what has no room is dropped,
 /// and flupd ends in its time.
 #[test]

@@ -56,9 +56,11 @@ struct Sender {
     collector: Collector,
     /// What is the same in each message.
     frame: otlp::Frame,
-    /// When the log was told last that something is wrong; none if nothing is.
+    /// Whether the log believes that the collector takes nothing.
+    failing: bool,
+    /// When the log was told last that something is wrong.
     complained: Option<Instant>,
-    /// How many spans had been dropped then.
+    /// How many spans had been dropped when the log was told.
     known: u64,
 }
 
@@ -74,6 +76,7 @@ impl Exporter {
             metrics: Arc::clone(&metrics),
             collector: Collector::new(config),
             frame: otlp::Frame::new(config),
+            failing: false,
             complained: None,
             known: 0,
         };
@@ -131,7 +134,7 @@ impl Sender {
         for attempt in 1.. {
             let Err(failure) = self.collector.post(body.clone()).await else {
                 self.metrics.spans.exported.add(count);
-                return self.recovered();
+                return self.taken();
             };
             let last = !failure.passes || attempt >= ATTEMPTS || self.queue.is_closed();
             if last {
@@ -148,27 +151,44 @@ impl Sender {
         }
     }
 
-    fn dropped(&self) -> u64 {
-        self.metrics.spans.failed.get().wrapping_add(self.metrics.spans.overflowed.get())
-    }
-
-    /// Logs that something is wrong, but seldom.
+    /// A batch was not taken.
     fn complain(&mut self, failure: &Failure) {
-        if self.complained.is_some_and(|then| then.elapsed() < SELDOM) && !self.queue.is_closed() {
+        if !self.may_complain() && !self.queue.is_closed() {
             return;
         }
-        self.complained = Some(Instant::now());
-        let (collector, error) = (self.collector.name(), &failure.why);
-        let dropped = self.dropped().wrapping_sub(self.known);
-        self.known = self.known.wrapping_add(dropped);
+        (self.failing, self.complained) = (true, Some(Instant::now()));
+        let (collector, error, dropped) = (self.collector.name(), &failure.why, self.dropped());
         warn!(collector, error, dropped, "spans can't be exported");
     }
 
-    fn recovered(&mut self) {
-        if self.complained.take().is_some() {
-            let dropped = self.dropped().wrapping_sub(self.known);
-            self.known = self.known.wrapping_add(dropped);
-            info!(collector = self.collector.name(), dropped, "spans are exported again");
+    /// A batch was taken.
+    fn taken(&mut self) {
+        if std::mem::take(&mut self.failing) {
+            let (collector, dropped) = (self.collector.name(), self.dropped());
+            info!(collector, dropped, "spans are exported again");
+        } else if self.may_complain() {
+            let dropped = self.dropped();
+            if dropped > 0 {
+                self.complained = Some(Instant::now());
+                let collector = self.collector.name();
+                warn!(
+                    collector,
+                    dropped, "spans were dropped: the collector takes them too slowly"
+                );
+            }
         }
+    }
+
+    /// Whether the log has not been told of late.
+    fn may_complain(&self) -> bool {
+        self.complained.is_none_or(|then| then.elapsed() >= SELDOM)
+    }
+
+    /// How many spans were dropped since this was asked last.
+    fn dropped(&mut self) -> u64 {
+        let spans = &self.metrics.spans;
+        let all = spans.failed.get().wrapping_add(spans.overflowed.get());
+        let before = std::mem::replace(&mut self.known, all);
+        all.wrapping_sub(before)
     }
 }

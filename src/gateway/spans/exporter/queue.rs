@@ -1,5 +1,6 @@
 //! Spans that wait for the exporter's thread.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    spans: Vec<Span>,
+    spans: VecDeque<Span>,
     /// How many are being sent.
     out: usize,
     closed: bool,
@@ -47,7 +48,7 @@ impl Queue {
             if state.closed || state.spans.len() >= MOST {
                 return false;
             }
-            state.spans.push(span);
+            state.spans.push_back(span);
             state.spans.len()
         };
         if count == 1 || count == BATCH {
