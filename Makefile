@@ -13,6 +13,9 @@ VENV := target/venv
 BENCH_VENV := target/bench-venv
 FLUP_VENV := target/flup-venv
 
+# Most tests mostly wait: so many of them at a time.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+
 # Debian package, and the file that shows that it is there.
 TEST_PACKAGES := nginx:/usr/sbin/nginx lighttpd:/usr/sbin/lighttpd apache2-bin:/usr/sbin/apache2 haproxy:/usr/sbin/haproxy \
                  caddy:/usr/bin/caddy h2o:/usr/bin/h2o libapache2-mod-fcgid:/usr/lib/apache2/modules/mod_fcgid.so \

@@ -88,8 +88,8 @@ class Ends(Case):
                     server.get()
                     begun = time.monotonic()
                     self.assertEqual(server.stop(number), number == signal.SIGHUP)
-                    # At once, also while nobody asks for anything.
-                    self.assertLess(time.monotonic() - begun, 3)
+                    # Soon, also while nobody asks for anything.
+                    self.assertLess(time.monotonic() - begun, 20)
 
     def test_old_signal_handlers_come_back(self):
         for kind in ("fcgi", "fcgi_single", "fcgi_fork"):

@@ -120,7 +120,8 @@ fn refusals_have_their_reason() {
     let site = &Front::NginxFastcgi.serve_with(serve);
     let (started, gate) = (site.flupd.file("started"), site.flupd.file("gate"));
     let target = &format!("/hold?started={}&gate={}", started.display(), gate.display());
-    site.flupd.wait_for_log("INFO ready");
+    // Nobody may wait until the gateway has heard of the worker.
+    site.flupd.wait_for_workers(1);
     std::thread::scope(|scope| {
         scope.spawn(move || site.get(target));
         wait::until_exists(&started);
@@ -130,9 +131,10 @@ fn refusals_have_their_reason() {
     });
     let all = wait::until_some("the refusal is logged", || {
         let all = objects(&site.flupd, 2);
-        all.iter().any(|line| line["status"] == 503).then_some(all)
+        all.iter().any(|line| line["id"] == "full" && line["status"] == 503).then_some(all)
     });
-    let refused = all.iter().find(|line| line["status"] == 503).unwrap();
+    let is_it = |line: &&Value| line["id"] == "full" && line["status"] == 503;
+    let refused = all.iter().find(is_it).unwrap();
     assert_eq!(refused["outcome"], "refused");
     assert!(refused["why"].as_str().unwrap().contains("--queue"), "{refused}");
     assert_eq!((&refused["id"], &refused["worker"]), (&"full".into(), &Value::Null));

@@ -114,10 +114,9 @@ fn it_can_be_used_without_seeing_it() {
     assert_eq!(of("status"), [""]);
 
     let moves = "getComputedStyle(document.querySelector('#link'), '::before').animationName";
-    assert_eq!(page.eval(moves), "breathe");
-    let still = json!([{"name": "prefers-reduced-motion", "value": "reduce"}]);
-    page.command("Emulation.setEmulatedMedia", json!({"features": still}));
     assert_eq!(page.eval(moves), "none");
+    page.prefer(&[("prefers-reduced-motion", "no-preference")]);
+    assert_eq!(page.eval(moves), "breathe");
 }
 
 /// Nobody looks, nobody asks.

@@ -68,12 +68,12 @@ fn no_question_kills_a_worker() {
         let _stuck = site.ask("/in_calls");
         let place = format!("line {}, in in_calls", line("in_calls"));
         let mut told = 0;
-        for _ in 0..300 {
+        for _ in 0..200 {
             let report = site.report("?frames=0");
             assert_eq!(report["ends"], serde_json::json!([]), "{}", python.version);
             told += usize::from(report["requests"][0]["frames"].to_string().contains(&place));
         }
-        assert!(told > 200, "{}: {told}", python.version);
+        assert!(told > 100, "{}: {told}", python.version);
         assert_eq!(site.report("")["apps"][0]["workers"][0]["pid"].to_string(), pid);
     }
 }

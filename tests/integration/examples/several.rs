@@ -86,6 +86,8 @@ fn expect_failover(name: &str, unanswered: Unanswered) {
         for _ in 0..4 {
             scope.spawn(move || {
                 while !stopped.load(Ordering::Relaxed) {
+                    // Some web servers leave a flupd alone for seconds.
+                    thread::sleep(std::time::Duration::from_millis(4));
                     let answer = Request::get("/pid").send(web.address()).unwrap();
                     if answer.status == 200 {
                         answers.fetch_add(1, Ordering::Relaxed);

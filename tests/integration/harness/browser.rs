@@ -143,7 +143,8 @@ impl Page {
         Self::open_with(url, size, "light")
     }
 
-    /// The same in a `light` or `dark` colour scheme.
+    /// The same in a `light` or `dark` colour scheme. What moves stands still: without a
+    /// graphics card each frame costs as much as a test.
     pub fn open_with(url: &str, (width, height): (u32, u32), scheme: &str) -> Self {
         let browser = Browser::get();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -160,10 +161,16 @@ impl Page {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500});
         page.command("Emulation.setDeviceMetricsOverride", metrics);
         page.command("Emulation.setFocusEmulationEnabled", json!({"enabled": true}));
-        let scheme = json!([{"name": "prefers-color-scheme", "value": scheme}]);
-        page.command("Emulation.setEmulatedMedia", json!({"features": scheme}));
+        page.prefer(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]);
         page.command("Page.navigate", json!({"url": url}));
         page
+    }
+
+    /// What its user prefers, as media features have it.
+    pub fn prefer(&self, features: &[(&str, &str)]) {
+        let named = |(name, value): &(&str, &str)| json!({"name": name, "value": value});
+        let features: Vec<_> = features.iter().map(named).collect();
+        self.command("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
     /// Gives it a command of the DevTools protocol.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::installed::Installed;
 use super::process::Process;
-use super::{is_root, temp_dir, wait};
+use super::{is_root, python, temp_dir, wait};
 
 /// The binary that cargo has built for these tests.
 pub const FLUPD: &str = env!("CARGO_BIN_EXE_flupd");
@@ -32,7 +32,8 @@ pub fn command() -> Command {
     });
     let mut command = Command::new(FLUPD);
     // The tests' own environment must not decide which Python runs.
-    command.env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
+    command.env_remove("VIRTUAL_ENV").env("PATH", python::search_path());
+    command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
     command
 }
 

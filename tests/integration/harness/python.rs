@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use super::source;
 
@@ -20,9 +23,42 @@ pub struct Interpreter {
     pub path: PathBuf,
 }
 
+/// What `python3` is. On PATH that may be a script that looks for one, which takes ten
+/// times as long as the start of Python.
+pub fn own() -> &'static Path {
+    static OWN: OnceLock<PathBuf> = OnceLock::new();
+    OWN.get_or_init(|| {
+        let mut ask = Command::new("python3");
+        ask.args(["-c", "import os, sys; print(os.path.realpath(sys.executable))"]);
+        PathBuf::from(String::from_utf8(ask.output().unwrap().stdout).unwrap().trim_end())
+    })
+}
+
+/// The tests' own PATH, but `python3` is that Python in a virtualenv: what somebody has
+/// installed for each start of it, and which takes longer than all the rest, is not there.
+pub fn search_path() -> &'static OsStr {
+    static PATH: OnceLock<OsString> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+        let (bin, theirs) = (place.join("bin"), look(own()).unwrap().version);
+        // Others may use that of the last run.
+        if look(&bin.join("python3")).is_none_or(|found| found.version != theirs) {
+            let _ = fs::remove_dir_all(&place);
+            virtualenv(own(), &place);
+        }
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::join_paths(iter::once(bin).chain(env::split_paths(&path))).unwrap()
+    })
+}
+
 /// Every supported interpreter: `python3.9` to `python3.13` and `python3` on PATH,
 /// those of pyenv, and the system's.
 pub fn interpreters() -> Vec<Interpreter> {
+    static FOUND: OnceLock<Vec<Interpreter>> = OnceLock::new();
+    FOUND.get_or_init(find).clone()
+}
+
+fn find() -> Vec<Interpreter> {
     let mut candidates = vec![PathBuf::from("/usr/bin/python3"), PathBuf::from("python3")];
     for directory in env::split_paths(&env::var_os("PATH").unwrap_or_default()) {
         candidates.extend(MINORS.map(|minor| directory.join(format!("python3.{minor}"))));

@@ -5,13 +5,11 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
 use super::flupd::FLUPD;
-use super::{source, temp_dir, wait};
+use super::{python, source, temp_dir, wait};
 
 /// The directory of a site. Everybody may read it: a web server may run the script
 /// as another user.
@@ -121,17 +119,10 @@ impl Script {
     }
 }
 
-/// `python3` itself: what is on PATH may be a script that looks for one.
+/// A Python that everybody may run, if there is one.
 fn python() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let mut ask = Command::new("python3");
-        ask.args(["-c", "import os, sys; print(os.path.realpath(sys.executable))"]);
-        let told = String::from_utf8(ask.output().unwrap().stdout).unwrap();
-        let own = PathBuf::from(told.trim_end());
-        let systems = PathBuf::from("/usr/bin/python3");
-        if systems.exists() && !everybody_may_enter(&own) { systems } else { own }
-    })
+    let (own, systems) = (python::own(), Path::new("/usr/bin/python3"));
+    if systems.exists() && !everybody_may_enter(own) { systems } else { own }
 }
 
 fn everybody_may_enter(file: &Path) -> bool {
