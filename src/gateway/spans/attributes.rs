@@ -6,10 +6,10 @@ use std::time::Duration;
 use cgi::Params;
 
 use crate::gateway::ended::Known;
-use crate::observe::access::{LogEntry, Outcome, request_id};
+use crate::observe::access::{LogEntry, request_id};
 
-/// The longest text, in bytes. What is past that is cut.
-const MAX_TEXT: usize = 2048;
+/// The longest text, in bytes. What is past that is cut: thousands of spans may wait.
+const MAX_TEXT: usize = 1024;
 
 /// Parameters of a query that give access to what they name: not told, by the
 /// conventions.
@@ -82,15 +82,7 @@ impl Attributes {
     /// What only flupd knows.
     pub(super) fn flupd(&mut self, known: &Known<'_>) {
         let LogEntry { times, seat, app, outcome, attempts, cost, .. } = &known.entry;
-        self.add(
-            "flupd.outcome",
-            match outcome {
-                Outcome::Complete => "complete",
-                Outcome::Cut => "cut",
-                Outcome::Aborted => "aborted",
-                Outcome::Refused => "refused",
-            },
-        );
+        self.add("flupd.outcome", outcome.name());
         if let Some(refusal) = known.refusal {
             self.add("flupd.refused", refusal.reason.label());
         }

@@ -95,7 +95,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const fn name(self) -> &'static str {
+    /// In a word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::Cut => "cut",
