@@ -154,6 +154,7 @@ fn what_waits_is_told_as_far_as_it_is_known() {
         let told = self::told(&flupd, &["status", "--json"]);
         told["requests"].as_array().unwrap().is_empty()
             && told["apps"][0]["workers"][0]["served"] == 14
+            && told["apps"][0]["totals"]["requests"] == 14
     });
 }
 

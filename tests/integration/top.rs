@@ -72,6 +72,28 @@ fn it_shows_where_each_stuck_request_is_and_leaves_the_terminal_as_it_was() {
     wait::until("the terminal is restored", || top.is_restored());
 }
 
+/// The one thread of a solo worker is in C that keeps the interpreter.
+#[test]
+fn solo_workers_are_shown() {
+    let flupd = Serve::app(&app("stuck.py")).args(["--solo"]).on_fastcgi();
+    flupd.wait_for_log("ready");
+    for _ in 0..7 {
+        fcgi::Answer::read(&mut ask(&flupd, "/pid"), 1).unwrap();
+    }
+    let _stuck = ask(&flupd, "/in_c?x=1");
+    let mut top = Terminal::start(&command(&flupd), SIZE);
+    top.wait_for("GET /in_c?x=1");
+    top.wait_for("1/1");
+    let text = top.text();
+    let worker = text.lines().find(|line| line.contains(" ready ")).unwrap();
+    let served: Vec<_> = worker.split_whitespace().rev().take(2).collect();
+    assert_eq!(served, ["app", "7"], "{text}");
+    top.press("\r");
+    top.wait_for(&format!("stuck.py\", line {}, in in_c", line("in_c")));
+    top.press("q");
+    assert!(top.wait().success());
+}
+
 #[test]
 fn whatever_ends_it_the_terminal_is_restored() {
     let flupd = serve();
