@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use flupd_channel::observed;
 use flupd_channel::onlooker::{Crowd, Onlooker};
 use flupd_channel::probe::Probe;
 use flupd_channel::worker::Pump;
@@ -140,7 +141,8 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     // Nobody is told of a broken worker: it is this process.
     let (reports, _nobody) = mpsc::unbounded_channel();
     let mut config = parse(&solo.config)?;
-    let onlooker = match (solo.looked_on, solo.ends.first()) {
+    // Off for measurements only: then nothing is noted.
+    let onlooker = match (solo.looked_on && observed::is_on(), solo.ends.first()) {
         (true, Some(memory)) => Some(Onlooker::new(memory).context("the memory can't be mapped")?),
         _ => None,
     };
