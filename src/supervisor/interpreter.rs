@@ -13,8 +13,8 @@ use thiserror::Error;
 use super::confine::confine;
 use crate::config::Privileges;
 
-/// How long an interpreter may take to say who it is.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an interpreter may take to say who it is, on a machine that has much to do.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The first version that works: the worker library is built for its stable ABI.
 const OLDEST: (u32, u32) = (3, 9);
