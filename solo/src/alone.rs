@@ -21,6 +21,7 @@ use flupd_worker::stops::Stops;
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 
+use crate::Work;
 use crate::lent::Lent;
 
 /// How the process serves.
@@ -58,7 +59,7 @@ pub(crate) fn run(
         false => Peers::Listeners(fds),
     };
     let expected = Expected { multiprocess: worker.multiprocess, once: way.cgi };
-    let script = worker.app.clone();
+    let (script, number) = (worker.app.clone(), worker.worker);
     program::run_in(py, worker, host, move |py, app| {
         let app = match app {
             Ok(app) => app,
@@ -76,7 +77,8 @@ pub(crate) fn run(
         let heard = Arc::clone(&signal);
         let watcher = thread::Builder::new().name("flupd-stop".into());
         let watcher = watcher.spawn(move || obey(caught, &told, &heard, way.grace))?;
-        let served = crate::serve(py, &app, expected, config, peers, (orders, None), || {});
+        let work = Work { worker: number, config, peers, orders, ends: None };
+        let served = crate::serve(py, &app, expected, work, || {});
         drop(stops);
         let _ = py.detach(|| watcher.join());
         served?;

@@ -62,6 +62,7 @@ fn supervised(
     solo::start_log(&config, &mut listeners).map_err(failed)?;
     inline::begin(&format!("flupd: solo {} ({})", worker.worker, worker.app));
     let expected = Expected { multiprocess: worker.multiprocess, once: false };
+    let number = worker.worker;
     program::run(py, worker, move |py, app| {
         let app = match app {
             Ok(app) => app,
@@ -72,7 +73,8 @@ fn supervised(
         };
         let (told, status) = (supervisor.try_clone()?, program::ready(&app));
         let peers = Peers::Listeners(listeners);
-        serve(py, &app, expected, config, peers, (supervisor, Some(ends)), || {
+        let work = Work { worker: number, config, peers, orders: supervisor, ends: Some(ends) };
+        serve(py, &app, expected, work, || {
             // If the supervisor has gone, the gateway sees it next.
             let _ = send_status(&told, &status, &[]);
         })?;
@@ -80,18 +82,29 @@ fn supervised(
     })
 }
 
-/// Serves until the socket with orders says something or is closed, or the app
-/// leaves. Beside it stand the ends of a channel with a probe, if the supervisor has
-/// made one, which then looks on. `ready` is called when requests are accepted.
+/// What is to be served.
+struct Work {
+    /// The worker's number.
+    worker: u64,
+    /// A `GatewayConfig` as JSON.
+    config: String,
+    peers: Peers,
+    orders: OwnedFd,
+    /// The ends of a channel with a probe, if the supervisor has made one, which then
+    /// looks on.
+    ends: Option<Ends>,
+}
+
+/// Serves until it is ordered to stop, or the app leaves. `ready` is called when
+/// requests are accepted.
 fn serve(
     py: Python<'_>,
     app: &program::App,
     expected: Expected,
-    config: String,
-    peers: Peers,
-    (orders, ends): (OwnedFd, Option<Ends>),
+    work: Work,
     ready: impl FnOnce() + Send,
 ) -> PyResult<()> {
+    let Work { worker, config, peers, orders, ends } = work;
     let looked_on = ends.is_some();
     let probed = looked_on || solo::is_limited(&config).map_err(failed)?;
     let ends = match ends {
@@ -103,7 +116,7 @@ fn serve(
         }
     };
     let app = Inlined(Inline::new(py, app, expected, ends.worker, probed, solo::pump)?);
-    let solo = Solo { config, peers, ends: ends.gateway, looked_on, orders };
+    let solo = Solo { worker, config, peers, ends: ends.gateway, looked_on, orders };
     let done = py.detach(|| solo::run(solo, Box::new(app), ready));
     done.map_err(failed)
 }

@@ -6,7 +6,7 @@
 //! works: for apps that answer fast, and for web servers that send a process one
 //! request at a time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -34,9 +34,6 @@ use crate::observe::metrics::Metrics;
 /// Serve the connections as well that another process passes on.
 pub(crate) const INHERIT: &[u8] = b"inherit";
 
-/// The number of the one worker there is.
-const WORKER: u64 = 1;
-
 /// How long clients may take to fetch their answers once the app leaves.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -50,6 +47,8 @@ pub trait App {
 }
 
 thread_local! {
+    /// The number of the one worker there is.
+    static WORKER: Cell<u64> = const { Cell::new(0) };
     static APP: RefCell<Option<Box<dyn App>>> = const { RefCell::new(None) };
     /// Where requests have time limits.
     static WARDEN: RefCell<Option<Warden>> = const { RefCell::new(None) };
@@ -62,6 +61,8 @@ thread_local! {
 /// What the solo process is given.
 #[derive(Debug)]
 pub struct Solo {
+    /// The number of this worker.
+    pub worker: u64,
     /// A `GatewayConfig` as JSON.
     pub config: String,
     /// Where requests come from.
@@ -71,8 +72,8 @@ pub struct Solo {
     pub ends: Vec<OwnedFd>,
     /// Whether the supervisor looks on, which has duplicates of these ends.
     pub looked_on: bool,
-    /// `INHERIT` comes here with a packet socket. Whatever else comes, and the end,
-    /// mean stop.
+    /// `INHERIT` comes here with a packet socket, or a `LogLevel` as JSON. Whatever else
+    /// comes, and the end, mean stop.
     pub orders: OwnedFd,
 }
 
@@ -184,8 +185,9 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     }
     let id = config.apps.keys().next().context("no app is configured")?;
     let pool = front.app(*id).context("the app is not known")?.pool();
-    pool.employ(WORKER, std::process::id(), solo.ends, None);
-    pool.worker_ready(WORKER);
+    WORKER.set(solo.worker);
+    pool.employ(solo.worker, std::process::id(), solo.ends, None);
+    pool.worker_ready(solo.worker);
     let orders = PacketSocket::new(solo.orders)?;
     let client = match solo.peers {
         Peers::Listeners(_) => {
@@ -224,6 +226,10 @@ async fn obey(orders: &PacketSocket, front: &Rc<Front>) -> anyhow::Result<()> {
         // What can't be received means stop as well.
         let Ok(Some((message, fds))) = orders.receive().await else { return Ok(()) };
         let socket = fds.into_iter().next();
+        if let Ok(level) = serde_json::from_slice(&message) {
+            log::set_level(level);
+            continue;
+        }
         match (&*message, socket) {
             (INHERIT, Some(socket)) => front.inherit(socket)?,
             (_, Some(socket)) => return front.bequeath(socket),
@@ -316,7 +322,7 @@ pub(super) fn step() -> bool {
 /// What the app's port calls while the app runs: see
 /// [`Port::inline`](flupd_channel::worker::Port::inline).
 pub fn pump(what: Pump) {
-    let pump = || park::with_pools(|pool| pool.pump(WORKER, what));
+    let pump = || park::with_pools(|pool| pool.pump(WORKER.get(), what));
     match WARDEN.with_borrow(Clone::clone) {
         Some(warden) => warden.writing(pump),
         None => pump(),

@@ -63,6 +63,7 @@ use self::upgrade::Upgrade;
 use self::worker::Worker;
 use crate::admin::Outcome;
 use crate::config::{GroupId, ServeConfig};
+use crate::observe::log::LogLevel;
 use crate::observe::logs::Logs;
 use crate::observe::onlook::LastWords;
 
@@ -88,6 +89,8 @@ struct Supervisor<'l> {
     workers: BTreeMap<u64, Worker>,
     /// Of the solo worker that has ended just now.
     last_words: Option<LastWords>,
+    /// The level of the log, where an order has changed it.
+    log_level: Option<LogLevel>,
     /// What solo workers count.
     told: solo::Told,
     /// Comes when a child has ended, ours or an orphan.

@@ -176,7 +176,9 @@ impl Supervisor<'_> {
             }
             Order::LogLevel { level } => {
                 log::set_level(level);
+                self.log_level = Some(level);
                 self.tell(ToGateway::LogLevel(level), Vec::new());
+                self.tell_solo_level(level);
                 Outcome::Done
             }
         };

@@ -19,6 +19,7 @@ use super::worker::Worker;
 use crate::admin::Outcome;
 use crate::config::GroupId;
 use crate::observe::ends::{WorkerEnd, unix_ms};
+use crate::observe::log::LogLevel;
 use crate::observe::metrics::{AppMetrics, Gathered, Metrics, Stand};
 use crate::observe::onlook::{self, LastWords, Watched};
 use crate::observe::snapshot::{AppSnapshot, Snapshot, WorkerState};
@@ -138,6 +139,17 @@ impl Supervisor<'_> {
         app.set_python(python);
         self.told.gathered.tell(&metrics, &app, stands);
         (metrics, Some(app))
+    }
+
+    /// Has those that run log at this level.
+    pub(super) fn tell_solo_level(&self, level: LogLevel) {
+        let Ok(order) = serde_json::to_vec(&level) else { return };
+        for (_, worker) in self.workers.iter() {
+            if let Some(solo) = worker.solo() {
+                // Who has just gone logs nothing more.
+                let _ = packet::send(&solo.orders, &order, &[]);
+            }
+        }
     }
 
     /// Has who asks told what runs, with the frames of the requests that have run for so long:

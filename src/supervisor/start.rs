@@ -118,6 +118,7 @@ fn supervise(
             bell: None,
             workers: BTreeMap::new(),
             last_words: None,
+            log_level: None,
             told: Default::default(),
             children: signal(SignalKind::child())?,
             events,

@@ -59,6 +59,7 @@ impl Supervisor<'_> {
 
     pub(super) fn gateway_config(&self, listeners: &Listeners) -> GatewayConfig {
         let mut config = self.config.gateway(listeners.configs(), |app| self.reloads.active(app));
+        config.log.level = self.log_level.unwrap_or(config.log.level);
         for (id, app) in &mut config.apps {
             let group = GroupId { app: *id, generation: app.generation };
             let program = self.programs.get(&group);

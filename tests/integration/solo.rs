@@ -214,3 +214,37 @@ fn who_leaves_takes_no_other_answer_along() {
         assert_eq!(Answer::read(&mut first, 1).unwrap().body().len(), 6);
     }
 }
+
+/// To those that are started later as well.
+#[test]
+fn the_log_level_is_told_to_each_worker() {
+    let flupd = serve("answers.py").args(["--log-level", "error"]).on_fastcgi();
+    let told = || flupd.log().matches("the first line of wsgi.errors").count();
+    let ask = || {
+        let mut stream = flupd.connect();
+        ask(&mut stream, "GET", "/errors").is_some_and(|answer| answer.body() == "told\n")
+    };
+    assert!(ask());
+    let output = flupd.order(&["log-level", "warn"]);
+    assert!(output.status.success(), "{output:?}");
+    wait::until("a warning is logged", || ask() && told() > 0);
+    assert_eq!(flupd.log().matches("worker died").count(), 0);
+
+    let [_, worker] = flupd.tree()[..] else { panic!("{:?}", flupd.tree()) };
+    kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
+    flupd.wait_for_log("worker died");
+    let before = told();
+    wait::until("another worker logs it", || ask() && told() > before);
+}
+
+#[test]
+fn the_access_log_names_the_worker() {
+    let flupd = serve("wrong.py").args(["--workers", "2", "--access-log", "-"]).on_fastcgi();
+    let of = |worker: u32| format!(" worker={worker} ");
+    wait::until("both have answered", || {
+        let mut streams: Vec<_> = (0..8).map(|_| flupd.connect()).collect();
+        streams.iter_mut().for_each(|stream| assert!(pid(stream) > 0));
+        let log = flupd.log();
+        [1, 2].into_iter().all(|worker| log.contains(&of(worker)))
+    });
+}
