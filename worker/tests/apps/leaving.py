@@ -61,7 +61,7 @@ def slow(environ, start_response):
     ok(start_response)
     time.sleep(0.5)
     yield b"slow "
-    time.sleep(0.1)
+    time.sleep(0.5)
     yield b"but whole"
 
 
@@ -88,11 +88,12 @@ def writes(environ, start_response):
 
 def child_stays(environ, start_response):
     """A child that lives on, with copies of all descriptors."""
-    if os.fork() == 0:
-        time.sleep(2)
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
         os._exit(0)
     ok(start_response)
-    return []
+    return [str(child).encode()]
 
 
 def child(environ, start_response):

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use flupd_channel::gateway::Body;
 use flupd_channel::{ChannelError, Outcome};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Reply, Start, Worker, params, pythons};
 
@@ -97,13 +98,13 @@ fn forked_children_never_reach_the_gateway() {
 fn a_child_that_stays_does_not_keep_ports_open() {
     for python in pythons() {
         let mut worker = Start::app("leaving").threads(2).ready(python);
-        assert_eq!(worker.get("/child_stays").outcome, Some(Outcome::Complete));
-        let before = Instant::now();
+        let child = worker.get("/child_stays").text().parse().ok().and_then(Pid::from_raw).unwrap();
         assert_eq!(worker.get("/exits").outcome, Some(Outcome::Exit));
         for port in 0..2 {
             assert!(matches!(worker.reply(port), Err(ChannelError::Closed)));
         }
-        assert!(before.elapsed() < Duration::from_millis(1500), "{python}: held by the child");
+        // It lives: its copies of them kept nothing open.
+        kill_process(child, Signal::KILL).unwrap();
         assert_eq!(worker.ended().0.code(), Some(3), "{python}");
     }
 }

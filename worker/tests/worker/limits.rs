@@ -43,7 +43,7 @@ fn on_the_main_thread_it_ends_waiting_too() {
         for place in ["in_loop", "in_sleep", "in_recv", "in_lock", "in_regex", "catches_all"] {
             let (answer, took) = limited(&mut worker, 0, place);
             assert!(is_504(&answer), "{python}: {place}: {answer:?}");
-            assert!(took < Duration::from_secs(2), "{python}: {place}: {took:?}");
+            assert!(took < Duration::from_secs(20), "{python}: {place}: {took:?}");
             assert_eq!(worker.get("/hello").text(), "hello", "{python}: after {place}");
         }
         let (answer, _) = limited(&mut worker, 0, "answers");
@@ -62,7 +62,7 @@ fn with_several_threads_it_ends_python_code_and_spares_the_siblings() {
         for place in ["in_loop", "in_loop"] {
             let (answer, took) = limited(&mut worker, 3, place);
             assert!(is_504(&answer), "{python}: {place}: {answer:?}");
-            assert!(took < Duration::from_secs(2), "{python}: {place}: {took:?}");
+            assert!(took < Duration::from_secs(20), "{python}: {place}: {took:?}");
         }
         assert!(
             limited(&mut worker, 2, "answers").0.text().starts_with("BaseException"),

@@ -31,7 +31,7 @@ fn handlers_run_while_the_worker_is_idle() {
         for threads in [1, 2] {
             let mut worker = Start::app("signals").threads(threads).ready(python);
             send(&worker, Signal::USR1);
-            let deadline = Instant::now() + Duration::from_secs(10);
+            let deadline = Instant::now() + Duration::from_secs(30);
             while worker.get("/handled").text() != "1" {
                 assert!(Instant::now() < deadline, "{python}: {threads} threads");
                 std::thread::sleep(Duration::from_millis(5));
