@@ -1,4 +1,4 @@
-//! Reloads under load: thirty thousand requests through kept connections, twenty
+//! Reloads under load: a hundred thousand requests through kept connections, twenty
 //! reloads, each with other code, and no answer that is not a whole 200. Fewer behind
 //! Apache, which is slower.
 
@@ -17,7 +17,7 @@ use crate::harness::{app, wait};
 /// How many requests, and how many reloads among them.
 type Load = (usize, usize);
 
-const HEAVY: Load = (30_000, 20);
+const HEAVY: Load = (100_000, 20);
 const LIGHT: Load = (10_000, 10);
 
 const CLIENTS: usize = 8;

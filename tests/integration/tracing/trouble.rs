@@ -88,7 +88,7 @@ fn a_collector_may_come_later() {
 /// says so.
 #[test]
 fn a_collector_that_is_slow_gets_what_it_can_take() {
-    let collector = Collector::start("slow 3");
+    let collector = Collector::start("slow 8");
     let (flupd, status) = serve(&collector.url());
     wait::until("some are dropped", || {
         ask(&flupd, 500);
