@@ -23,11 +23,15 @@ use crate::control::PacketSocket;
 
 /// A connection that always has a request open is never without one by itself. So
 /// nothing more is read from it for a moment, again and again: if the open
-/// requests end in one of these, it can be passed on.
+/// requests end in one of these, it can be passed on. The first is so long, and each one
+/// twice as long as the one before.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often there is such a moment: the others go on in between.
-const ROUND: Duration = Duration::from_secs(1);
+/// None is longer: what waits meanwhile may be short.
+const LONGEST: Duration = Duration::from_millis(3200);
+
+/// How long the connection goes on between two of them at least.
+const BETWEEN: Duration = Duration::from_millis(900);
 
 /// The way to the gateway that comes next.
 #[derive(Debug)]
@@ -64,10 +68,15 @@ impl Heir {
 
     /// Until when connections read no further request, if this is such a moment.
     pub(super) fn pause(&self, now: Instant) -> Option<Instant> {
-        let since = now.saturating_duration_since(self.since);
-        let begun = since.as_secs() / ROUND.as_secs();
-        let end = self.since + Duration::from_secs(begun * ROUND.as_secs()) + PAUSE;
-        (now < end).then_some(end)
+        let (mut begin, mut length) = (self.since, PAUSE);
+        loop {
+            let end = begin + length;
+            if now < end {
+                return (now >= begin).then_some(end);
+            }
+            begin = end + length.max(BETWEEN);
+            length = (length * 2).min(LONGEST);
+        }
     }
 }
 
@@ -118,14 +127,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_pause_comes_at_once_and_then_every_round() {
+    async fn pauses_become_longer_and_then_stay_so() {
         let (ours, _theirs) = packet::pair().unwrap();
         let heir = Heir::new(ours).unwrap();
-        for round in 0..3 {
-            let begin = heir.since + ROUND * round;
-            assert_eq!(heir.pause(begin), Some(begin + PAUSE));
-            assert_eq!(heir.pause(begin + PAUSE), None);
-            assert_eq!(heir.pause(begin + ROUND - Duration::from_millis(1)), None);
+        let after = |millis: u64| heir.since + Duration::from_millis(millis);
+        for (begin, end) in [
+            (0, 100),
+            (1000, 1200),
+            (2100, 2500),
+            (8300, 11_500),
+            (14_700, 17_900),
+            (21_100, 24_300),
+        ] {
+            assert_eq!(heir.pause(after(begin)), Some(after(end)));
+            assert_eq!(heir.pause(after(end - 1)), Some(after(end)));
+            assert_eq!(heir.pause(after(end)), None);
+            assert_eq!(heir.pause(after(begin.saturating_sub(1))).is_some(), begin == 0);
         }
     }
 

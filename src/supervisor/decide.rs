@@ -9,12 +9,14 @@
 //!    └── no app can start, or the gateway ends ▶ Ended └── deadline, 2nd signal ─▶ Ended
 //! ```
 //!
-//! Here stands what is there once: the phase and the [`gateway`]. What each app
-//! has, its workers and its zygote, is a [`group`].
+//! Here stands what is there once: the phase and the [`gateway`]. What each app has, its
+//! workers and its zygote, is a [`group`].
 
+mod action;
 mod canary;
 mod crew;
 mod demand;
+mod event;
 mod gateway;
 mod group;
 mod place;
@@ -33,7 +35,9 @@ mod zygote;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+pub(super) use self::action::Action;
 pub(super) use self::canary::Compared;
+pub(super) use self::event::Event;
 use self::gateway::Gateway;
 pub(super) use self::group::Plan;
 use self::group::{Group, Surroundings};
@@ -45,166 +49,9 @@ pub(super) use self::told::Generation;
 use self::upgrade::{Proof, Upgrade};
 use self::watch::Watch;
 use super::backoff::Backoff;
-use super::cause::Cause;
 use super::notes::Note;
-use crate::config::{AppId, GroupId, Workers};
-use crate::control::{Load, StatusQuestion, ToGateway};
-use crate::observe::figures::Figures;
-use crate::observe::snapshot::Snapshot;
-
-/// What happened.
-#[derive(Debug, Clone)]
-pub(super) enum Event {
-    /// flupd was started, or time has passed.
-    Tick,
-    /// The zygote has imported the app, which has started these threads.
-    ZygoteReady { group: GroupId, app: String, python: String, threads: Vec<String> },
-    /// The zygote can't import the app.
-    ZygoteFailed { group: GroupId, error: String },
-    /// The zygote has ended.
-    ZygoteExited { group: GroupId, cause: Cause },
-    /// The zygote has forked a worker.
-    WorkerForked { worker: u64, pid: u32 },
-    /// A worker has imported the app.
-    WorkerReady { worker: u64, app: String, python: String },
-    /// A worker can't import the app.
-    WorkerFailed { worker: u64, error: String },
-    /// A worker has answered the probe; or not, for this reason.
-    WorkerProved { worker: u64, failure: Option<String> },
-    /// A worker has ended.
-    WorkerExited { worker: u64, cause: Cause },
-    /// The gateway says that a worker broke the channel protocol.
-    WorkerBroken { worker: u64, reason: String },
-    /// The gateway says that a worker is to be replaced.
-    WorkerWorn { worker: u64 },
-    /// The gateway says that nothing in a worker will end.
-    WorkerSpent { worker: u64 },
-    /// A worker is to be replaced when it is its turn.
-    WorkerDue { worker: u64, why: Due },
-    /// The gateway says how many requests a generation has.
-    Load { group: GroupId, load: Load },
-    /// It may have so many workers from now on.
-    Scale { group: GroupId, workers: Workers },
-    /// Their workers shall be replaced.
-    Restart(Vec<GroupId>),
-    /// How much resident memory workers have, in bytes.
-    Weighed(BTreeMap<u64, u64>),
-    /// The gateway accepts connections.
-    GatewayListens,
-    /// The gateway does what the last [`Action::Switch`] has told it.
-    GatewaySwitched,
-    /// It is there.
-    GatewayAnswers,
-    /// It accepts no connections any more.
-    GatewayClosed,
-    /// How the old and the new generation of an app do, while both serve.
-    Canary(Box<(AppId, Figures, Figures)>),
-    /// The gateway has ended.
-    GatewayExited { cause: Cause },
-    /// SIGHUP, or that was asked for in another way: the code or the
-    /// configuration has changed.
-    ReloadWanted,
-    /// What [`Action::PrepareReload`] has asked for is there: new generations of
-    /// apps, which shall take over.
-    Reload(ReloadPlan),
-    /// It can't be had, for this reason.
-    ReloadImpossible(String),
-    /// The process that tells the status of solo workers asks for it.
-    StatusAsked { question: u64, what: StatusQuestion },
-    /// It has ended.
-    TellerExited { cause: Cause },
-    /// What runs, for who has asked.
-    Told { question: u64, snapshot: Box<Snapshot> },
-    /// SIGUSR2, or that was asked for in another way: the program of flupd has changed.
-    UpgradeWanted,
-    /// The new program is ready to take over.
-    SuccessorReady,
-    /// It has taken over.
-    SuccessorTook,
-    /// It has ended, or can't be started, for this reason.
-    SuccessorEnded { why: String },
-    /// The program that this one replaces has let go.
-    TakeOver,
-    /// The program that this one replaces has ended.
-    ElderGone,
-    /// An order to stop.
-    Stop,
-    /// SIGTERM, SIGINT or SIGQUIT.
-    Signal,
-    /// The log files were moved away: SIGUSR1.
-    ReopenLogs,
-}
-
-/// What to do, in order.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Start a gateway with all listening sockets.
-    SpawnGateway,
-    /// Start the process that tells the status of solo workers.
-    SpawnTeller,
-    /// Answer what it asks.
-    Answer(u64, StatusQuestion),
-    /// Start the process that imports the app and forks workers.
-    SpawnZygote(GroupId),
-    /// Start a worker of this group and number and give its ports to the
-    /// gateway; with a zygote, have that fork one.
-    SpawnWorker(GroupId, u64),
-    /// End it with SIGKILL.
-    KillZygote(GroupId),
-    /// End it with SIGKILL.
-    KillGateway,
-    /// End it with SIGKILL.
-    KillWorker(u64),
-    /// Have a worker of this group answer the app's probe.
-    Prove(GroupId, u64),
-    /// Have a worker that serves connections itself finish and end.
-    StopWorker(u64),
-    /// Read the configuration again, and make ready what it needs.
-    PrepareReload,
-    /// What was made ready for the reload holds from now on: tell the gateway.
-    Switch,
-    /// The new generations answer from now on: say so to who has asked for it, and
-    /// what else there is to say.
-    ReloadDone(Option<String>),
-    /// What was made ready for the reload is not wanted, for this reason.
-    ReloadFailed(String),
-    /// What runs, to be passed on to who has asked this question.
-    PassOn(u64, Box<Snapshot>),
-    /// No reload will be done any more, for this reason.
-    NoReload(String),
-    /// Start the new program, and hand over the listening sockets.
-    StartSuccessor,
-    /// Tell it to take over.
-    LetGo,
-    /// It has taken over: leave everything in its place, and pass on connections.
-    Retire,
-    /// New connections are its own: say so to who has asked for it.
-    UpgradeDone,
-    /// It is not wanted any more, for this reason.
-    UpgradeFailed(String),
-    /// Tell the program that this one replaces that all is ready.
-    SayReady,
-    /// Tell it why nothing will be.
-    Refuse(String),
-    /// Accept connections and orders in its place.
-    TakeOver,
-    /// The workers of this group were replaced; or not, for this reason.
-    Restarted(GroupId, Option<String>),
-    /// Nobody of this group is left.
-    Forget(GroupId),
-    /// Send the gateway a message.
-    Tell(ToGateway),
-    /// Open the log files again.
-    ReopenLogs,
-    /// Close the listening sockets and remove those we made.
-    CloseListeners,
-    /// Say something.
-    Log(Note),
-    /// Say something of this group.
-    LogOf(GroupId, Note),
-    /// End the supervisor with this status.
-    Exit(u8),
-}
+use crate::config::GroupId;
+use crate::control::ToGateway;
 
 /// All that decisions depend on.
 #[derive(Debug)]

@@ -16,7 +16,9 @@ use std::process::ExitStatus;
 use super::Action::{CloseListeners, Exit, KillGateway, KillWorker, Log, SpawnGateway};
 use super::group::LAST_STEPS;
 use super::*;
-use crate::config::AppId;
+use crate::config::{AppId, Workers};
+use crate::control::Load;
+use crate::supervisor::cause::Cause;
 
 const APP: AppId = AppId(0);
 const GROUP: GroupId = GroupId::first(APP);
