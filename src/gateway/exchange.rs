@@ -65,6 +65,11 @@ pub(super) enum Pumped {
     End,
 }
 
+thread_local! {
+    /// The next one. Many requests arrive at the same time, as far as the clock knows.
+    static TICKETS: Cell<u64> = const { Cell::new(0) };
+}
+
 /// One request.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -91,6 +96,8 @@ pub(super) struct Exchange {
     tally: Option<Box<Tally>>,
     /// Since when it is whole.
     arrived: Instant,
+    /// Larger than that of any request that was whole before.
+    ticket: u64,
     /// When its turn came at an app thread, the last if it had several.
     begun: Cell<Option<Instant>>,
     /// Whether the metrics know its end.
@@ -147,6 +154,7 @@ impl Exchange {
             way: None,
             tally: None,
             arrived: park::now(),
+            ticket: TICKETS.replace(TICKETS.get() + 1),
             begun: Cell::new(None),
             settled: Cell::new(false),
             internal: false,
@@ -275,6 +283,11 @@ impl Exchange {
             pool.compare(ending, self.arrived, since);
         }
         true
+    }
+
+    /// Larger than that of any request that was whole before.
+    pub(super) const fn ticket(&self) -> u64 {
+        self.ticket
     }
 
     /// When it was whole.

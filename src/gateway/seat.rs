@@ -44,6 +44,8 @@ pub(super) struct Seat {
     staged: RefCell<VecDeque<Rc<Exchange>>>,
     /// Since when the request in front is in front.
     since: Cell<Option<Instant>>,
+    /// How long the one before it has run.
+    last: Cell<Duration>,
     /// Whether something was staged and the thread not woken yet.
     to_wake: Cell<bool>,
     /// Whether it takes requests.
@@ -89,6 +91,7 @@ impl Seat {
             port: RefCell::new(port),
             staged: RefCell::default(),
             since: Cell::new(None),
+            last: Cell::default(),
             to_wake: Cell::new(false),
             open: Cell::new(false),
             dead: Cell::new(false),
@@ -120,6 +123,11 @@ impl Seat {
     /// How long the request in front has been there.
     pub(super) fn running_for(&self) -> Duration {
         self.since.get().map_or(Duration::ZERO, |since| park::now().duration_since(since))
+    }
+
+    /// How long the last request has run that has ended.
+    pub(super) const fn last_ran(&self) -> Duration {
+        self.last.get()
     }
 
     /// Since when the request in front is there.
@@ -250,6 +258,7 @@ impl Seat {
         }
         self.blocked.set(false);
         self.load.set(self.load.get().saturating_sub(1));
+        self.last.set(self.running_for());
         self.since.set(staged.front().map(|next| {
             let now = park::now();
             next.begin(now);

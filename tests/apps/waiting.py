@@ -30,6 +30,15 @@ def wait_for(path):
         time.sleep(0.005)
 
 
+def order(environ, start_response):
+    """Says in a file that its turn has come."""
+    with open(query(environ, "file"), "a") as file:
+        file.write(query(environ, "n") + "\n")
+    time.sleep(0.01)
+    start_response("200 OK", HEAD)
+    return [b"in order\n"]
+
+
 def stream(environ, start_response):
     """The second part comes only after the client has told that it saw the first."""
     start_response("200 OK", HEAD)

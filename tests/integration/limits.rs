@@ -189,3 +189,39 @@ fn max_params() {
         assert_eq!(answer.text().starts_with("Status: 200"), is_taken, "{size}");
     }
 }
+
+/// Nobody overtakes: what waited behind one long request was put before what had waited
+/// longer behind another, and so some waited three times as long as others.
+#[test]
+fn who_waits_is_served_in_order() {
+    let serve = Serve::app(&app("waiting.py"));
+    let flupd = serve.args(["--workers", "1", "--threads", "2"]).on_fastcgi();
+    let (gate, file) = (flupd.file("gate"), flupd.file("order"));
+    let mut stream = flupd.connect();
+    let mut ask = |id: u16, target: &str| {
+        stream.write_all(&fcgi::request(id, fcgi::KEEP_CONN, "GET", target, b"")).unwrap();
+    };
+    for id in [1, 2] {
+        let started = flupd.file(&format!("started-{id}"));
+        ask(id, &format!("/hold?started={}&gate={}", started.display(), gate.display()));
+        wait::until_exists(&started);
+    }
+    let last = 24;
+    for n in 3..=last {
+        ask(n, &format!("/order?file={}&n={n}", file.display()));
+    }
+    // The gateway has read them all.
+    wait::until("they wait", || {
+        let told = flupd.order(&["status", "--json"]).stdout;
+        let waiting = format!("\"waiting\": {}", last - 2);
+        String::from_utf8_lossy(&told).contains(&waiting)
+    });
+    fs::write(&gate, "").unwrap();
+    let order = || fs::read_to_string(&file).unwrap_or_default();
+    wait::until("all have had their turn", || order().lines().count() == usize::from(last - 2));
+    for (at, n) in order().lines().enumerate() {
+        let n: usize = n.parse().unwrap();
+        // Two run at the same time.
+        assert!((at + 3).abs_diff(n) <= 2, "{}", order());
+    }
+}

@@ -130,7 +130,7 @@ impl Pool {
         if exchange.is_internal() {
             return exchange.refuse(Refusal::worker_lost("the worker has gone".to_owned()));
         }
-        self.queue.borrow_mut().push_front(exchange);
+        self.queue_again(exchange);
     }
 
     /// A worker has not answered this request that it had begun: it is given to
@@ -161,7 +161,7 @@ impl Pool {
             exchange.attempts.set(1);
             exchange.wait_from_now();
             exchange.put(Place::Waiting);
-            self.queue.borrow_mut().push_front(exchange);
+            self.queue_again(exchange);
         } else {
             exchange.refuse(Refusal::worker_lost(why.to_owned()));
         }

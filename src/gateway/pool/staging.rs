@@ -15,6 +15,7 @@ use crate::gateway::exchange::Exchange;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::request::Request;
 use crate::gateway::seat::Seat;
+use crate::gateway::solo;
 
 /// How many requests a seat has at most, the running one included.
 const DEPTH: usize = 8;
@@ -51,7 +52,7 @@ impl Pool {
 
     /// Gives a seat with room the next requests, or makes it idle.
     pub(super) fn refill(&self, seat: &Rc<Seat>) {
-        while seat.depth() < DEPTH {
+        while seat.depth() < depth(seat) {
             let Some(next) = self.dequeue() else { break };
             if fits(seat, &next) {
                 self.stage(seat, next);
@@ -151,8 +152,8 @@ impl Pool {
         let workers = self.workers.borrow();
         let seats = workers.values().flat_map(|w| &w.seats);
         let room = |seat: &&Rc<Seat>| {
-            let depth = seat.depth();
-            (1..DEPTH).contains(&depth) && seat.open.get() && seat.running_for() < YOUNG
+            let room = 1..depth(seat);
+            room.contains(&seat.depth()) && seat.open.get() && seat.running_for() < YOUNG
         };
         let seat = seats.filter(room).min_by_key(|seat| seat.depth())?;
         fits(seat, exchange).then(|| Rc::clone(seat))
@@ -166,10 +167,17 @@ impl Pool {
         for seat in seats.iter().filter(|seat| seat.running_for() >= YOUNG) {
             while seat.depth() > 1 {
                 let Some(exchange) = seat.take_back() else { break };
-                self.queue.borrow_mut().push_front(exchange);
+                self.queue_again(exchange);
             }
         }
         self.spread();
+    }
+
+    /// Back to the queue with it, before all that have come after it.
+    pub(super) fn queue_again(&self, exchange: Rc<Exchange>) {
+        let mut queue = self.queue.borrow_mut();
+        let at = queue.partition_point(|other| other.ticket() < exchange.ticket());
+        queue.insert(at, exchange);
     }
 
     pub(super) fn stage(&self, seat: &Rc<Seat>, exchange: Rc<Exchange>) {
@@ -188,6 +196,13 @@ impl Pool {
             }
         }
     }
+}
+
+/// How many requests this seat may have. Behind a long request nothing is staged, and
+/// where one was long, the next one probably is: what is behind it would be overtaken
+/// by what came later and stands in front elsewhere. In solo mode there is no elsewhere.
+fn depth(seat: &Seat) -> usize {
+    if seat.last_ran() < YOUNG || solo::is_here() { DEPTH } else { 1 }
 }
 
 /// Whether the request may stand where the seat has room.
