@@ -242,15 +242,18 @@ impl Seat {
     /// Gives back what was taken of the answer in front. At its end the request
     /// leaves, and the next one is in front.
     pub(super) fn consume(&self, taken: Taken) {
-        if taken.ended() {
-            self.note_end();
-        }
-        self.port.borrow_mut().consume(taken);
+        let mut port = self.port.borrow_mut();
         if !taken.ended() {
-            return;
+            return port.consume(taken);
         }
+        let ran = self.running_for();
         let mut staged = self.staged.borrow_mut();
-        if let (Some(front), Some(since)) = (staged.pop_front(), self.since.get())
+        let front = staged.pop_front();
+        if let Some(front) = &front {
+            port.note_ended(front.status(), ran);
+        }
+        port.consume(taken);
+        if let (Some(front), Some(since)) = (front, self.since.get())
             && let Some(recorder) = &self.recorder
             && observed::is_on()
         {
@@ -258,22 +261,12 @@ impl Seat {
         }
         self.blocked.set(false);
         self.load.set(self.load.get().saturating_sub(1));
-        self.last.set(self.running_for());
+        self.last.set(ran);
         self.since.set(staged.front().map(|next| {
             let now = park::now();
             next.begin(now);
             now
         }));
-    }
-
-    /// The request in front ends: for who looks on.
-    fn note_end(&self) {
-        let port = self.port.borrow();
-        if port.watched
-            && let Some(front) = self.front()
-        {
-            port.note_ended(front.status(), self.running_for());
-        }
     }
 
     /// The client of this request has gone. If the app runs it, it shall know; if

@@ -6,26 +6,13 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use serde_json::Value;
-
 use crate::harness::fcgi;
-use crate::harness::flupd::{self, Flupd, Serve};
+use crate::harness::flupd::{Flupd, Serve};
 use crate::harness::front::Front;
 use crate::harness::{app, wait};
+use crate::status::{expect_a_table_for_people, said, told};
 
 const CASES: [&str; 5] = ["in_loop", "in_sleep", "in_recv", "in_lock", "in_c"];
-
-fn said(flupd: &Flupd, words: &[&str]) -> String {
-    let mut command = flupd::command();
-    command.args(words).arg("--control").arg(flupd.file("app.sock.control"));
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{words:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn told(flupd: &Flupd, words: &[&str]) -> Value {
-    serde_json::from_str(&said(flupd, words)).unwrap()
-}
 
 /// How many workers take requests.
 fn ready(flupd: &Flupd) -> usize {
@@ -174,21 +161,7 @@ fn the_table_is_for_people() {
     let site = Front::NginxSolo.serve_with(Serve::app(&app("stuck.py")).args(["--workers", "2"]));
     site.flupd.wait_for_log("ready");
     wait::until("both are ready", || ready(&site.flupd) == 2);
-    let idle = said(&site.flupd, &["status"]);
-    assert!(idle.contains("app: 0 of 2 threads busy, 0 waiting, generation 1"), "{idle}");
-    assert_eq!(said(&site.flupd, &["trace"]), "no request runs\n");
-    std::thread::scope(|scope| {
-        let started = site.flupd.file("started");
-        let gate = site.flupd.file("gate");
-        let target = format!("/hold?started={}&gate={}", started.display(), gate.display());
-        let site = &site;
-        scope.spawn(move || site.get(&target));
-        wait::until_exists(&started);
-        let busy = said(&site.flupd, &["status"]);
-        assert!(busy.contains("app: 1 of 2 threads busy"), "{busy}");
-        assert!(busy.contains("in the app") && busy.contains("GET /hold?started="), "{busy}");
-        fs::write(gate, "").unwrap();
-    });
+    expect_a_table_for_people(&site);
 }
 
 /// A second generation is told apart; requests of the old one are still seen.

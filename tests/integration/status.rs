@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::harness::fcgi;
 use crate::harness::flupd::{self, Flupd, Serve};
-use crate::harness::front::Front;
+use crate::harness::front::{Front, Site};
 use crate::harness::{app, wait};
 
 /// What a command says of this flupd.
-fn said(flupd: &Flupd, words: &[&str]) -> String {
+pub fn said(flupd: &Flupd, words: &[&str]) -> String {
     let mut command = flupd::command();
     command.args(words).arg("--control").arg(flupd.file("app.sock.control"));
     let output = command.output().unwrap();
@@ -21,7 +21,7 @@ fn said(flupd: &Flupd, words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn told(flupd: &Flupd, words: &[&str]) -> Value {
+pub fn told(flupd: &Flupd, words: &[&str]) -> Value {
     serde_json::from_str(&said(flupd, words)).unwrap()
 }
 
@@ -189,6 +189,11 @@ fn the_table_is_for_people() {
         "1",
     ]));
     site.flupd.wait_for_log("ready");
+    expect_a_table_for_people(&site);
+}
+
+/// What it says of two threads, of which one is busy in between.
+pub fn expect_a_table_for_people(site: &Site) {
     let idle = said(&site.flupd, &["status"]);
     assert!(idle.contains("app: 0 of 2 threads busy, 0 waiting, generation 1"), "{idle}");
     assert_eq!(said(&site.flupd, &["trace"]), "no request runs\n");
@@ -196,7 +201,6 @@ fn the_table_is_for_people() {
         let started = site.flupd.file("started");
         let gate = site.flupd.file("gate");
         let target = format!("/hold?started={}&gate={}", started.display(), gate.display());
-        let site = &site;
         scope.spawn(move || site.get(&target));
         wait::until_exists(&started);
         let busy = said(&site.flupd, &["status"]);

@@ -159,7 +159,7 @@ impl Pool {
         fits(seat, exchange).then(|| Rc::clone(seat))
     }
 
-    /// Takes back what waits behind long requests: it goes to the front of the
+    /// Takes back what waits behind long requests: it goes back to its place in the
     /// queue, and so to the seat that is free first.
     pub(super) fn unstick(&self) {
         let seats: Vec<_> =
