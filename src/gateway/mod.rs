@@ -115,9 +115,7 @@ async fn serve(control: OwnedFd, output: Option<log::Output>) -> anyhow::Result<
         None => start_log(&config, &mut fds)?,
     }
     let access = open_access_log(&config, &mut fds)?;
-    if let Err(error) = schedule::batch() {
-        debug!(%error, "the gateway is scheduled as any other process");
-    }
+    schedule::be_patient();
     let _bell = Bell::new(bell).context("the bell can't be watched")?;
     let gateway = Gateway::new(&config, control, access);
     gateway.front.configure(&config, fds)?;

@@ -25,7 +25,7 @@ use super::cgi::Client;
 use super::excuse;
 use super::front::Front;
 use super::warden::Warden;
-use super::{open_access_log, park, runtime};
+use super::{open_access_log, park, runtime, schedule};
 use crate::config::{GatewayConfig, Protocol, TimeLimits};
 use crate::control::PacketSocket;
 use crate::observe::log;
@@ -94,6 +94,7 @@ pub enum Peers {
 /// administrator.
 pub fn run(solo: Solo, app: Box<dyn App>, ready: impl FnOnce()) -> anyhow::Result<()> {
     let runtime = runtime().context("the runtime can't start")?;
+    schedule::be_patient();
     APP.set(Some(app));
     let done = runtime.block_on(serve(solo, ready));
     runtime.shutdown_background();
