@@ -26,6 +26,7 @@ use super::open::{Handled, Open, Stage, handle};
 use super::park;
 use super::refusal::Refusal;
 use super::shared::Shared;
+use super::solo;
 use super::spool::Extra;
 use super::stream::Stream;
 use super::wake::Wake;
@@ -150,6 +151,7 @@ impl Connection {
         // A new connection mostly has its request with it.
         let mut close = self.read().await?;
         while close.is_none() {
+            self.answer_at_once();
             self.collect()?;
             self.write()?;
             close = match self.end() {
@@ -158,6 +160,17 @@ impl Connection {
             };
         }
         Ok(close.unwrap_or(Close::Drop))
+    }
+
+    /// Where the app runs on this very thread, it may answer the one open request now:
+    /// see [`Pool::run_at_once`](super::pool::Pool::run_at_once).
+    fn answer_at_once(&self) {
+        if solo::is_here()
+            && let [Open { stage: Stage::Answering(exchange), .. }] = self.open.as_slice()
+            && let Some(pool) = exchange.pool()
+        {
+            pool.run_at_once(exchange);
+        }
     }
 
     /// Reads what has arrived, and carries it out; `Some` when the connection is

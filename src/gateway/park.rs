@@ -5,15 +5,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::pool::Pool;
 use super::solo;
-
-/// How long answers may wait for the next request to be run on this thread.
-const TURN: Duration = Duration::from_micros(100);
 
 thread_local! {
     static POOLS: RefCell<Option<Rc<[Rc<Pool>]>>> = const { RefCell::new(None) };
@@ -68,10 +64,9 @@ pub(super) fn before_sleep() {
     with_pools(|pool| pool.before_sleep());
     if solo::is_here() {
         solo::tell_crowd();
-        // Several short requests make one turn; a long one ends it.
-        let (mut told, begun) = (false, Instant::now());
-        while !(told && begun.elapsed() > TURN) && solo::step() {
-            with_pools(|pool| told |= pool.scan());
+        // One a turn: no answer waits for what is staged behind its request.
+        if solo::step() {
+            with_pools(|pool| pool.scan());
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Solo mode: the gateway and the app in one process, on one thread.
 //!
 //! The app is a worker as any other, with one app thread; but instead of waking
-//! that thread, the gateway runs the request itself when it has nothing else to
-//! do. There is no hop between processes, and nothing else happens while the app
-//! works: for apps that answer fast, and for web servers that send a process one
-//! request at a time.
+//! that thread, the gateway runs the request itself: at once while the app is
+//! quick, else when it has nothing else to do. There is no hop between processes,
+//! and nothing else happens while the app works: for apps that answer fast, and for
+//! web servers that send a process one request at a time.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;

@@ -123,6 +123,28 @@ fn held(flupd: &Flupd) -> (UnixStream, std::path::PathBuf) {
     (stream, gate)
 }
 
+/// Both have come by the time that the process looks: the first one's answer does not
+/// wait for the second one's.
+#[test]
+fn an_answer_waits_for_no_request_behind_it() {
+    let flupd = serve("waiting.py").on_fastcgi();
+    let (mut quick, mut long) = (flupd.connect(), flupd.connect());
+    let process = pid(&mut quick);
+    assert_eq!(pid(&mut long), process);
+    let (started, gate) = (flupd.file("started"), flupd.file("gate"));
+    let hold = format!("/hold?started={}&gate={}", started.display(), gate.display());
+    let solo = Pid::from_raw(process).unwrap();
+    kill_process(solo, Signal::STOP).unwrap();
+    for (stream, target) in [(&mut quick, "/pid"), (&mut long, &*hold)] {
+        stream.write_all(&fcgi::request(1, KEEP_CONN, "GET", target, b"")).unwrap();
+    }
+    kill_process(solo, Signal::CONT).unwrap();
+    assert_eq!(Answer::read(&mut quick, 1).unwrap().body(), process.to_string());
+    wait::until_exists(&started);
+    fs::write(gate, "").unwrap();
+    assert_eq!(Answer::read(&mut long, 1).unwrap().body(), "held\n");
+}
+
 /// While the app works its process hears nothing: the stop waits for the answer.
 #[test]
 fn sigterm_lets_the_running_request_end() {

@@ -21,7 +21,7 @@ use crate::gateway::solo;
 const DEPTH: usize = 8;
 
 /// Nothing is staged behind a request that has been running for longer.
-const YOUNG: Duration = Duration::from_micros(500);
+pub(super) const YOUNG: Duration = Duration::from_micros(500);
 
 impl Pool {
     /// Hands in a whole request.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use flupd_channel::Outcome;
 use flupd_channel::worker::Pump;
 
+use super::staging::YOUNG;
 use super::{Health, Pool};
-use crate::gateway::exchange::{Exchange, Pumped};
+use crate::gateway::exchange::{Exchange, Place, Pumped};
 use crate::gateway::park;
 use crate::gateway::seat::Seat;
 use crate::gateway::solo;
@@ -21,19 +22,14 @@ const BATCH: u32 = 32;
 const PULSE: Duration = Duration::from_millis(1);
 
 impl Pool {
-    /// There may be something in the ring of this seat; `true` if a connection
-    /// has been told.
-    pub(super) fn look(&self, seat: &Rc<Seat>) -> bool {
-        let Some(front) = seat.front() else { return false };
+    /// There may be something in the ring of this seat.
+    pub(super) fn look(&self, seat: &Rc<Seat>) {
+        let Some(front) = seat.front() else { return };
         if front.is_cancelled() {
             self.discard(seat, &front);
-            return false;
-        }
-        let news = seat.has_news();
-        if news {
+        } else if seat.has_news() {
             front.news();
         }
-        news
     }
 
     pub(super) fn discard(&self, seat: &Rc<Seat>, unwanted: &Rc<Exchange>) {
@@ -55,17 +51,15 @@ impl Pool {
         self.to_wake.borrow_mut().drain(..).for_each(|seat| seat.wake());
     }
 
-    /// Lets the connections look that have something to take; `true` if there is
-    /// one.
-    pub(in crate::gateway) fn scan(&self) -> bool {
+    /// Lets the connections look that have something to take.
+    pub(in crate::gateway) fn scan(&self) {
         // Looking may come here again: each has its own, and one is kept.
         let mut with_news = self.with_news.take();
         for worker in self.workers.borrow().values() {
             worker.memory.news(|thread| with_news.extend(worker.seats.get(thread).cloned()));
         }
-        let told = with_news.drain(..).fold(false, |told, seat| self.look(&seat) | told);
+        with_news.drain(..).for_each(|seat| self.look(&seat));
         self.with_news.replace(with_news);
-        told
     }
 
     /// A gateway that is never idle still has to wake and to look.
@@ -138,6 +132,20 @@ impl Pool {
             tokio::time::sleep(PULSE).await;
             self.unstick();
             self.press();
+        }
+    }
+
+    /// The app runs on this very thread. Where it was quick the last time and nothing else
+    /// is staged, it answers this request now, and the answer goes out in the turn in
+    /// which the request came. Else it waits for the end of the turn: what has arrived
+    /// meanwhile is then known to who looks on, and to the queue's bound.
+    pub(in crate::gateway) fn run_at_once(&self, exchange: &Rc<Exchange>) {
+        let Place::Seated(seat) = exchange.place() else { return };
+        if seat.depth() == 1 && seat.last_ran() < YOUNG && seat.is_untouched() {
+            self.tell();
+            solo::tell_crowd();
+            solo::step();
+            park::forget_time();
         }
     }
 
