@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,18 +49,14 @@ class Wrk:
 
 @dataclass(frozen=True)
 class Direct:
-    """As many requests as `connections` clients get answered, straight on the server's socket.
-
-    `beside` are connections that are open meanwhile and do nothing, such as ("--idle", 2000).
-    """
+    """As many requests as `connections` clients get answered, straight on the server's socket."""
 
     page: str
     connections: int = 8
-    beside: tuple = ()
 
     def __call__(self, tools, target, seconds):
         command = [tools.load, "closed", "--protocol", target.protocol, "--connections", self.connections]
-        command += ["--seconds", seconds, "--page", self.page, *self.beside]
+        command += ["--seconds", seconds, "--page", self.page]
         command += ["--keep"] if target.keep else []
         return json.loads(run(command + [f"unix:{target.path}"]))
 
@@ -84,6 +81,21 @@ class Open:
         command += ["--slow-page", self.slow, "--slow-percent", self.share] if self.slow else []
         command += ["--even"] if self.even else []
         return json.loads(run(command + [f"127.0.0.1:{target.port}"]))
+
+
+@contextmanager
+def held(tools, target, what):
+    """Connections of another process that are open meanwhile and do nothing, such as ("--idle", 2000)."""
+    if not what:
+        yield
+        return
+    command = [tools.load, "hold", "--protocol", target.protocol, *what, f"unix:{target.path}"]
+    command += ["--keep"] if target.keep else []
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([str(part) for part in command], text=True, **pipes) as holder:
+        if not holder.stdout.readline():
+            raise Failed(f"{' '.join(map(str, command))}: {holder.stderr.read()}")
+        yield
 
 
 def run(command):

@@ -72,6 +72,8 @@ def measured(options):
         if only and workload.name not in only:
             continue
         names = [name for name in chosen(workload, options) if peers.runs(name, tools)]
+        if not names:
+            continue
         try:
             figures.rounds[workload.name] = rounds.run(tools, workload, names, number, seconds, patience, say)
         except Failed as failure:

@@ -39,6 +39,16 @@ def wait_for_quiet(seconds, below=0.3, look=0.2):
     return time.monotonic() - begun
 
 
+def wait_for_rest(root, seconds=2, above=0.05, look=0.05):
+    """Waits until a process tree has done what it was asked to, or the time is up."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        used = cpu_seconds(root)
+        time.sleep(look)
+        if cpu_seconds(root) - used < above * look:
+            break
+
+
 def process_seconds(pid):
     """As utime + stime, but to the nanosecond: the clock that clock_getcpuclockid(3) gives."""
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 import measure
 import nginx
 import peers
-from load import Target
+from load import Target, held
 from serving import Failed, Processes, free_ports
 
 
@@ -33,17 +33,19 @@ def run(tools, workload, names, rounds, seconds, patience, say):
         servers, targets = start(processes, tools, workload, names, Path(name))
         front = processes.running[-1][1]
         entries = workload.entries(names)
-        for _, peer, load in entries:
+        for peer in names:
             say(f"{workload.name}: warming up {peer}")
-            load(tools, targets[peer], 1)
+            workload.load(tools, targets[peer], 1)
         samples = {label: [] for label, _, _ in entries}
-        for number in range(rounds):
+        for number in range(rounds * workload.slices):
             turn = number % len(entries)
-            for label, peer, load in entries[turn:] + entries[:turn]:
-                say(f"{workload.name}: round {number + 1} of {rounds}, {label}")
+            for label, peer, beside in entries[turn:] + entries[:turn]:
+                say(f"{workload.name}: round {number + 1} of {rounds * workload.slices}, {label}")
                 patience.wait()
                 try:
-                    figures = one(tools, load, targets[peer], servers[peer].pid, front.pid, seconds)
+                    with held(tools, targets[peer], beside):
+                        pids = servers[peer].pid, front.pid
+                        figures = one(tools, workload.load, targets[peer], *pids, seconds / workload.slices)
                 except Failed as failure:
                     raise Failed(f"{label}: {failure}\nIts log:\n{log_of(processes, peer)}") from None
                 samples[label].append(figures)
@@ -71,6 +73,8 @@ def start(processes, tools, workload, names, directory):
 
 def one(tools, load, target, server, front, seconds):
     """One round's figures: those of the load, `cpu` and `nginx` in µs a request, `foreign` in CPUs."""
+    # What comes before, such as 2 000 connections that are made, is no part of them.
+    measure.wait_for_rest(server)
     before = (measure.cpu_seconds(server), measure.cpu_seconds(front), *machine())
     figures = load(tools, target, seconds)
     after = (measure.cpu_seconds(server), measure.cpu_seconds(front), *machine())

@@ -11,13 +11,15 @@ PROCESSES = ("flupd", "uWSGI", "granian", "bjoern", "gunicorn")
 THREADS = ("flupd", "uWSGI", "granian", "gunicorn")
 ONE = ("flupd", "flupd solo", "uWSGI", "granian", "bjoern", "gunicorn")
 QUICK = ("flupd", "uWSGI")
+NOTHING_DOING = {"100 silent": ("--silent", 100), "2000 idle": ("--idle", 2000), "50 stalled": ("--stalled", 50)}
 
 
 @dataclass(frozen=True)
 class Workload:
     """`shown` are the figures of its table; a `quick` run takes only the peers named there.
 
-    `variants` are further loads on the same servers, in the same rounds.
+    `beside` are further rounds on the same servers: the same load, while connections of these kinds
+    do nothing. Each round is cut into so many `slices`, for what shall be told to a few per cent.
     """
 
     name: str
@@ -28,12 +30,13 @@ class Workload:
     load: Callable
     quick: tuple = QUICK
     shown: tuple = ("rate", "cpu", "p99")
-    variants: dict = field(default_factory=dict)
+    beside: dict = field(default_factory=dict)
+    slices: int = 1
 
     def entries(self, peers):
-        """What takes its turn in each round: (label, peer, load)."""
-        plain = [(name, name, self.load) for name in peers]
-        return plain + [(f"{name} {what}", name, load) for what, load in self.variants.items() for name in peers]
+        """What takes its turn in each round: (label, peer, what is held open beside the load)."""
+        plain = [(name, name, ()) for name in peers]
+        return plain + [(f"{name} beside {what}", name, held) for what, held in self.beside.items() for name in peers]
 
 
 WORKLOADS = (
@@ -147,14 +150,21 @@ WORKLOADS = (
         "8 active connections beside others that do nothing, 1 x 1, no web server between",
         "plain",
         SMALL,
-        ("flupd", "uWSGI"),
+        ("flupd",),
         Direct("/hello"),
         quick=("flupd",),
-        variants={
-            "beside 100 silent": Direct("/hello", beside=("--silent", 100)),
-            "beside 2000 idle": Direct("/hello", beside=("--idle", 2000)),
-            "beside 50 stalled": Direct("/hello", beside=("--stalled", 50)),
-        },
+        beside=NOTHING_DOING,
+        slices=6,
+    ),
+    Workload(
+        "beside-uwsgi",
+        "The same with uWSGI",
+        "plain",
+        SMALL,
+        ("uWSGI",),
+        Direct("/hello"),
+        quick=(),
+        beside=NOTHING_DOING,
     ),
     Workload(
         "low",

@@ -1,5 +1,6 @@
 //! The load generator of flupd's benchmark: FastCGI, SCGI or HTTP on one
-//! thread, with every latency kept. Prints one JSON object.
+//! thread, with every latency kept. Prints one JSON object. Another process of it
+//! holds connections that do nothing.
 
 mod address;
 mod answer;
@@ -11,6 +12,7 @@ mod open;
 mod request;
 mod wait;
 
+use std::io;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -33,6 +35,8 @@ enum Kind {
     Closed(Closed),
     /// Requests at a fixed rate, however long the answers take
     Open(Open),
+    /// Connections that do nothing, until standard input ends. Says how many there are when they are made
+    Hold(Hold),
 }
 
 #[derive(Args)]
@@ -60,15 +64,6 @@ struct Closed {
     /// The length of the request's body, in bytes
     #[arg(long, default_value_t = 0)]
     body: usize,
-    /// Connections beside these that send nothing
-    #[arg(long, default_value_t = 0)]
-    silent: usize,
-    /// Connections beside these that had one answer, and are kept
-    #[arg(long, default_value_t = 0)]
-    idle: usize,
-    /// Connections beside these that stop amid their params
-    #[arg(long, default_value_t = 0)]
-    stalled: usize,
 }
 
 #[derive(Args)]
@@ -91,10 +86,34 @@ struct Open {
     even: bool,
 }
 
+#[derive(Args)]
+struct Hold {
+    /// unix:/PATH or HOST:PORT, an address without names
+    address: Address,
+    /// The path that idle ones have asked for
+    #[arg(long, default_value = "/hello")]
+    page: String,
+    #[arg(long, value_enum)]
+    protocol: Protocol,
+    /// Ask the server to keep those that have their answer
+    #[arg(long)]
+    keep: bool,
+    /// Connections that send nothing
+    #[arg(long, default_value_t = 0)]
+    silent: usize,
+    /// Connections that had one answer
+    #[arg(long, default_value_t = 0)]
+    idle: usize,
+    /// Connections that stop amid their params
+    #[arg(long, default_value_t = 0)]
+    stalled: usize,
+}
+
 fn main() -> Result<()> {
     let outcome = match Cli::parse().kind {
         Kind::Closed(options) => run_closed(options)?,
         Kind::Open(options) => run_open(options)?,
+        Kind::Hold(options) => return hold(options),
     };
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())
@@ -105,12 +124,6 @@ fn run_closed(options: Closed) -> Result<latencies::Outcome> {
     let Closed { common, protocol, keep, .. } = options;
     let request = request::encode(protocol, &common.page, keep, options.body);
     let target = Target { address: common.address, protocol, keep };
-    // Held open until the measurement is over.
-    let _beside = [
-        beside::silent(&target, options.silent)?,
-        beside::idle(&target, options.idle, &request)?,
-        beside::stalled(&target, options.stalled, &request)?,
-    ];
     closed::run(&target, &request, options.connections, seconds(common.seconds))
 }
 
@@ -128,6 +141,20 @@ fn run_open(options: Open) -> Result<latencies::Outcome> {
     };
     let target = Target { address: common.address, protocol, keep: true };
     open::run(&target, &load)
+}
+
+fn hold(options: Hold) -> Result<()> {
+    let Hold { address, protocol, keep, .. } = options;
+    let request = request::encode(protocol, &options.page, keep, 0);
+    let target = Target { address, protocol, keep };
+    let held = [
+        beside::silent(&target, options.silent)?,
+        beside::idle(&target, options.idle, &request)?,
+        beside::stalled(&target, options.stalled, &request)?,
+    ];
+    println!("{}", held.iter().map(Vec::len).sum::<usize>());
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    Ok(())
 }
 
 fn seconds(number: f64) -> Duration {
