@@ -26,6 +26,8 @@ pub(crate) const BODY_FILE: u32 = 2;
 pub(crate) const DATA_FILE: u32 = 4;
 /// The body is in shared memory, whose descriptor travels.
 pub(crate) const BODY_SHARED: u32 = 8;
+/// What can't be taken back, for a descriptor can't.
+const DESCRIPTORS: u32 = PARAMS_FILE | BODY_FILE | DATA_FILE | BODY_SHARED;
 /// The worker shall tell when it did what.
 pub(crate) const TIMED: u32 = 16;
 /// And what it has cost.
@@ -121,7 +123,7 @@ impl Slot {
 
     /// Gateway: whether a part of it travels as a descriptor.
     pub(crate) fn is_large(&self) -> bool {
-        self.place.load(Ordering::Relaxed) & !TIMED != 0
+        self.place.load(Ordering::Relaxed) & DESCRIPTORS != 0
     }
 
     /// Gateway: nobody waits for the answer any more.
