@@ -134,7 +134,7 @@ fn pool_purge_delay() {
         let example = Example::open(name).with("proto fcgi", "proto fcgi pool-purge-delay 50ms");
         let site = &example.in_front_of(Serve::app(&app("answers.py")));
         site.flupd.wait_for_log("ready");
-        let before = site.flupd.sockets();
+        let before = site.flupd.resting_sockets();
         for round in 0..3 {
             thread::scope(|scope| {
                 for client in 0..8_u64 {

@@ -298,6 +298,17 @@ impl Flupd {
         links.filter(|link| link.as_ref().is_ok_and(|path| is_socket(path.clone()))).count()
     }
 
+    /// The same once it has started wholly: what passed a new process its sockets is
+    /// closed a little after it has said that it is ready.
+    pub fn resting_sockets(&self) -> usize {
+        let mut before = self.sockets();
+        wait::until_some("the number of sockets stays the same", || {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let now = self.sockets();
+            (std::mem::replace(&mut before, now) == now).then_some(now)
+        })
+    }
+
     /// The process ids of the supervisor and everything it has started.
     pub fn tree(&self) -> Vec<i32> {
         tree(self.process.pid().as_raw_nonzero().get())

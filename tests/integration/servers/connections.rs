@@ -17,7 +17,7 @@ one_is_cut_beside_another, a_slow_reader_beside_others; }
 fn kept_connections(front: Front) {
     let site = front.serve("answers.py");
     site.flupd.wait_for_log("ready");
-    let before = site.flupd.sockets();
+    let before = site.flupd.resting_sockets();
     for _ in 0..5 {
         assert_eq!(site.get("/hello").text(), "hello\n");
     }
@@ -32,7 +32,7 @@ fn kept_connections(front: Front) {
 fn multiplexed(front: Front) {
     let site = &front.serve("waiting.py");
     site.flupd.wait_for_log("ready");
-    let before = site.flupd.sockets();
+    let before = site.flupd.resting_sockets();
     let gate = &site.flupd.file("gate");
     thread::scope(|scope| {
         let mut clients = Vec::new();
