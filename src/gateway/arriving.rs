@@ -116,16 +116,24 @@ impl Arriving {
         self.spool.spill().await.map_err(|error| Refusal::spool_failed(&error))
     }
 
-    /// It has ended: the whole of it.
+    /// It has ended: brings to disk what has to go there, before [`Arriving::finish`].
     ///
     /// # Errors
     /// A [`Refusal`] when it is shorter than promised, or the disk does not take
     /// it.
-    pub(super) async fn finish(self) -> Result<Body, Refusal> {
+    pub(super) async fn flush(&mut self) -> Result<(), Refusal> {
         if self.promised.is_some_and(|promised| self.spool.length() < promised) {
             return Err(self.broken("shorter"));
         }
-        self.spool.finish().await.map_err(|error| Refusal::spool_failed(&error))
+        self.spool.flush().await.map_err(|error| Refusal::spool_failed(&error))
+    }
+
+    /// The whole of it.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when it was not brought to disk.
+    pub(super) fn finish(self) -> Result<Body, Refusal> {
+        self.spool.finish().map_err(|error| Refusal::spool_failed(&error))
     }
 
     fn broken(&self, how: &str) -> Refusal {

@@ -121,7 +121,7 @@ impl Connection {
     }
 
     /// Serves the connection to its end.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         let close = match self.serve().await {
             Ok(close) => close,
             Err(error) => {
@@ -286,9 +286,13 @@ impl Connection {
     /// Hands a whole request to the pool.
     async fn submit(&mut self, at: usize) {
         let Some(open) = self.open.get_mut(at) else { return };
+        let Stage::Receiving(_, assembly) = &mut open.stage else { return };
+        if let Err(refusal) = assembly.flush().await {
+            return open.refuse(refusal, &self.wake);
+        }
         let receiving = std::mem::replace(&mut open.stage, Stage::Begun);
         let Stage::Receiving(route, assembly) = receiving else { return };
-        match assembly.finish(&route.mount).await {
+        match assembly.finish(&route.mount) {
             Ok(mut request) => {
                 request.identify(self.shared.ids.as_ref());
                 let (wake, line) = (Rc::clone(&self.wake), Rc::clone(&self.line));

@@ -244,18 +244,28 @@ impl Assembly {
         }
     }
 
-    /// All has arrived.
+    /// All has arrived: brings to disk what has to go there, before [`Assembly::finish`].
     ///
     /// # Errors
-    /// A [`Refusal`] when a stream is shorter than promised, the params can't
-    /// make an environ, or the disk does not take the body.
-    pub(super) async fn finish(self, mount: &Mount) -> Result<Request, Refusal> {
+    /// A [`Refusal`] when a stream is shorter than promised, or the disk does not
+    /// take it.
+    pub(super) async fn flush(&mut self) -> Result<(), Refusal> {
+        self.body.flush().await?;
+        match &mut self.data {
+            Some(data) => data.flush().await,
+            None => Ok(()),
+        }
+    }
+
+    /// The request. Nothing is waited for here: what an `async fn` takes by value it
+    /// keeps room for, in each connection, in several places.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the params can't make an environ.
+    pub(super) fn finish(self, mount: &Mount) -> Result<Request, Refusal> {
         let length = self.body.promised().is_none().then(|| self.body.length());
-        let body = self.body.finish().await?;
-        let data = match self.data {
-            Some(data) => Some(data.finish().await?),
-            None => None,
-        };
+        let body = self.body.finish()?;
+        let data = self.data.map(Arriving::finish).transpose()?;
         let mut params =
             mount.environ(self.params).map_err(|error| Refusal::bad_request(error.to_string()))?;
         if let Some(length @ 1..) = length {
@@ -284,7 +294,8 @@ mod tests {
     async fn whole(content_length: &[u8], body: &[u8]) -> Result<Request, Refusal> {
         let mut assembly = begin(content_length)?;
         assembly.body(body)?;
-        assembly.finish(&Mount::Told).await
+        assembly.flush().await?;
+        assembly.finish(&Mount::Told)
     }
 
     fn status(done: Result<Request, Refusal>) -> u16 {
@@ -315,7 +326,8 @@ mod tests {
         let mut assembly =
             Assembly::new(Role::Responder, params, &AppLimits::default(), &Shelf::new(10)).unwrap();
         assembly.body(b"abc").unwrap();
-        let request = assembly.finish(&Mount::Told).await.unwrap();
+        assembly.flush().await.unwrap();
+        let request = assembly.finish(&Mount::Told).unwrap();
         let lengths = request.params.iter().filter(|(name, _)| *name == b"CONTENT_LENGTH");
         assert_eq!(lengths.map(|(_, value)| value).collect::<Vec<_>>(), [b"3"]);
     }
@@ -360,7 +372,8 @@ mod tests {
     async fn an_authorizer_has_no_body_whatever_is_said() {
         let mut assembly = as_role(Role::Authorizer, b"x").unwrap();
         assert!(!assembly.promises_nothing() && assembly.ended());
-        let request = assembly.finish(&Mount::Told).await.unwrap();
+        assembly.flush().await.unwrap();
+        let request = assembly.finish(&Mount::Told).unwrap();
         assert_eq!((request.body.length(), request.params.get(b"CONTENT_LENGTH")), (0, None));
     }
 
@@ -371,7 +384,8 @@ mod tests {
         assert!(!assembly.ended());
         assembly.data(b"data").unwrap();
         assert!(assembly.ended());
-        let request = assembly.finish(&Mount::Told).await.unwrap();
+        assembly.flush().await.unwrap();
+        let request = assembly.finish(&Mount::Told).unwrap();
         assert_eq!((request.body.length(), request.data.unwrap().length()), (3, 4));
 
         let mut assembly = as_role(Role::Filter, b"4").unwrap();
@@ -383,7 +397,7 @@ mod tests {
         let mut assembly = as_role(Role::Filter, b"4").unwrap();
         assembly.body(b"abc").unwrap();
         assert_eq!(
-            assembly.finish(&Mount::Told).await.unwrap_err().why,
+            assembly.flush().await.unwrap_err().why,
             "the file is shorter than FCGI_DATA_LENGTH"
         );
     }

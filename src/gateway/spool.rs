@@ -125,14 +125,19 @@ impl Spool {
         }
     }
 
-    /// The whole body.
+    /// Writes to disk what is still to go there, before [`Spool::finish`].
     ///
     /// # Errors
     /// What the file system reports.
-    pub(super) async fn finish(mut self) -> io::Result<Body> {
-        if let Place::File { .. } = self.place {
-            self.write_out().await?;
-        }
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        if let Place::File { .. } = self.place { self.write_out().await } else { Ok(()) }
+    }
+
+    /// The whole body, all of it being where it belongs.
+    ///
+    /// # Errors
+    /// `NotFound` for a file of which nothing was written.
+    pub(super) fn finish(self) -> io::Result<Body> {
         Ok(match self.place {
             Place::Memory(memory) => Body::Memory(memory),
             Place::Shared(lease) => Body::Shared(lease),
@@ -190,7 +195,8 @@ mod tests {
             file.read_exact_at(&mut bytes, 0).unwrap();
             bytes
         };
-        match spool.finish().await.unwrap() {
+        spool.flush().await.unwrap();
+        match spool.finish().unwrap() {
             Body::Memory(bytes) => ("memory", bytes),
             Body::Shared(lease) => ("shared", read(&lease.file().unwrap())),
             Body::File { file, .. } => ("file", read(&file)),
