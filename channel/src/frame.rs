@@ -15,15 +15,19 @@ pub(crate) const MAX_REPLY: usize = 256 * 1024;
 /// The detail of a [`Kind::Head`] frame that is not the last of its head.
 pub(crate) const MORE: u8 = 1;
 
+/// The detail of the last [`Kind::Head`] or [`Kind::Body`] frame of an answer that has
+/// as many bytes now as its head has promised.
+pub(crate) const WHOLE: u8 = 2;
+
 /// What a frame carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
     /// Nothing: the way back to the ring's start.
     Pad = 1,
-    /// The CGI response head, blank line included; detail [`MORE`] or 0.
+    /// The CGI response head, blank line included; detail [`MORE`], [`WHOLE`] or 0.
     Head = 2,
-    /// A part of the body.
+    /// A part of the body; detail [`WHOLE`] or 0.
     Body = 3,
     /// Text for `wsgi.errors`, whole lines.
     Stderr = 4,

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::frame::{Kind, MORE};
+use crate::frame::{Kind, MORE, WHOLE};
 use crate::gateway::Port;
 use crate::memory::Window;
 use crate::times::{self, Times};
@@ -26,9 +26,16 @@ pub enum Reply<'p> {
         text: Payload<'p>,
         /// Whether the head is complete with this.
         last: bool,
+        /// Whether it promises no body.
+        whole: bool,
     },
     /// A part of the body.
-    Body(Payload<'p>),
+    Body {
+        /// The bytes.
+        part: Payload<'p>,
+        /// Whether the body has as many bytes now as its head has promised.
+        whole: bool,
+    },
     /// Text for the web server's error log, whole lines.
     Stderr(Payload<'p>),
     /// A line for flupd's own log.
@@ -154,8 +161,12 @@ impl<'p> Replies<'p> {
             }
             let reply = match frame.header.kind {
                 Kind::Pad => None,
-                Kind::Head => Some(Reply::Head { text: payload, last: detail != MORE }),
-                Kind::Body => Some(Reply::Body(payload)),
+                Kind::Head => Some(Reply::Head {
+                    text: payload,
+                    last: detail != MORE,
+                    whole: detail == WHOLE,
+                }),
+                Kind::Body => Some(Reply::Body { part: payload, whole: detail == WHOLE }),
                 Kind::Stderr => Some(Reply::Stderr(payload)),
                 Kind::Log => Some(Reply::Log(
                     LogLevel::from_byte(detail).ok_or(ChannelError::Broken("unknown log level"))?,
@@ -193,7 +204,7 @@ impl State {
             (Self::Answering, Some(Reply::Head { .. })) => {
                 Err(ChannelError::Broken("a second head"))
             }
-            (Self::Asked | Self::Heading, Some(Reply::Body(_))) => {
+            (Self::Asked | Self::Heading, Some(Reply::Body { .. })) => {
                 Err(ChannelError::Broken("a body before its head"))
             }
             (Self::Heading, Some(Reply::End(_))) => {

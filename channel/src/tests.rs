@@ -67,7 +67,7 @@ fn answer(port: &mut Port) -> Result<Answer, ChannelError> {
         while let Some(reply) = replies.look()? {
             match reply {
                 Reply::Head { text, .. } => text.append_to(&mut answer.head),
-                Reply::Body(part) => part.append_to(&mut answer.body),
+                Reply::Body { part, .. } => part.append_to(&mut answer.body),
                 Reply::Stderr(text) => text.append_to(&mut answer.stderr),
                 Reply::Log(level, text) => answer.log.push((level as u8, text.to_text())),
                 Reply::Times(times) => answer.times = Some(times),
@@ -95,8 +95,8 @@ fn echo(port: &mut worker::Port, request: worker::Request) {
             bytes
         }
     };
-    port.head(request.params.get(b"URI").unwrap()).unwrap();
-    port.body(&body).unwrap();
+    port.head(request.params.get(b"URI").unwrap(), false).unwrap();
+    port.body(&body, true).unwrap();
     port.end(Outcome::Complete).unwrap();
 }
 
@@ -169,8 +169,8 @@ fn a_full_ring_has_no_room_for_the_end() {
     // As many bytes as fill the ring to the last one, with the headers.
     const EXACT: usize = RING - (HEADER + 8) - RING.div_ceil(MAX_REPLY) * HEADER;
     let (_memory, mut port, thread) = worker(|port, _| {
-        port.head(b"8 bytes.").unwrap();
-        port.body(&[7; EXACT]).unwrap();
+        port.head(b"8 bytes.", false).unwrap();
+        port.body(&[7; EXACT], false).unwrap();
         port.end(Outcome::Complete).unwrap();
     });
     port.stage(&params("/"), &Body::Memory(Vec::new())).unwrap();
@@ -453,7 +453,7 @@ fn any_bytes_in_the_shared_memory_only_cost_the_worker() {
         let _ = memory.about_to_sleep();
         let mut replies = port.replies();
         while let Ok(Some(reply)) = replies.look() {
-            if let Reply::Body(part) = reply {
+            if let Reply::Body { part, .. } = reply {
                 part.append_to(&mut BytesMut::new());
             }
         }

@@ -18,7 +18,7 @@ pub use crate::body::SharedBody;
 use crate::claimed::Claimed;
 pub use crate::claimed::{Body, Request};
 use crate::cost::Cost;
-use crate::frame::{HEADER, Kind, MAX_REPLY, MORE};
+use crate::frame::{HEADER, Kind, MAX_REPLY, MORE, WHOLE};
 use crate::futex::Slept;
 use crate::layout::{self, SLOTS, ThreadHead, WorkerHead};
 use crate::memory::Mapping;
@@ -283,25 +283,26 @@ impl Port {
         head.slots[self.slot].is_cancelled()
     }
 
-    /// Puts the CGI response head, its blank line included.
+    /// Puts the CGI response head, its blank line included. `whole`: it promises no body.
     ///
     /// # Errors
     /// [`ChannelError::Closed`] when the gateway has gone.
-    pub fn head(&mut self, mut head: &[u8]) -> Result<(), ChannelError> {
+    pub fn head(&mut self, mut head: &[u8], whole: bool) -> Result<(), ChannelError> {
         while head.len() > LEAST {
             let (part, rest) = head.split_at(LEAST);
             self.put(Kind::Head, MORE, part)?;
             head = rest;
         }
-        self.put(Kind::Head, 0, head)
+        self.put(Kind::Head, if whole { WHOLE } else { 0 }, head)
     }
 
-    /// Puts a part of the body. Waits while the gateway can't take it.
+    /// Puts a part of the body. `whole`: it has as many bytes now as the head has
+    /// promised. Waits while the gateway can't take it.
     ///
     /// # Errors
     /// [`ChannelError::Closed`] when the gateway has gone.
-    pub fn body(&mut self, bytes: &[u8]) -> Result<(), ChannelError> {
-        self.stream(Kind::Body, bytes)
+    pub fn body(&mut self, bytes: &[u8], whole: bool) -> Result<(), ChannelError> {
+        self.stream(Kind::Body, if whole { WHOLE } else { 0 }, bytes)
     }
 
     /// Puts text for the web server's error log. Whole lines.
@@ -309,7 +310,7 @@ impl Port {
     /// # Errors
     /// [`ChannelError::Closed`] when the gateway has gone.
     pub fn stderr(&mut self, text: &[u8]) -> Result<(), ChannelError> {
-        self.stream(Kind::Stderr, text)
+        self.stream(Kind::Stderr, 0, text)
     }
 
     /// Puts a line for flupd's log; a text over 60 KiB is cut.
@@ -374,12 +375,12 @@ impl Port {
         }
     }
 
-    /// Puts bytes in as many frames as it takes.
-    fn stream(&mut self, kind: Kind, mut bytes: &[u8]) -> Result<(), ChannelError> {
+    /// Puts bytes in as many frames as it takes; the last one has this detail.
+    fn stream(&mut self, kind: Kind, detail: u8, mut bytes: &[u8]) -> Result<(), ChannelError> {
         while !bytes.is_empty() {
             let room = self.room(bytes.len().min(LEAST))?;
             let (part, rest) = bytes.split_at(bytes.len().min(room).min(MAX_REPLY));
-            self.put(kind, 0, part)?;
+            self.put(kind, if rest.is_empty() { detail } else { 0 }, part)?;
             bytes = rest;
         }
         Ok(())

@@ -4,15 +4,16 @@
 //! It never waits for one thing only: while a body arrives, answers of other
 //! requests go out, and the client's end is seen while the app works.
 
+mod patience;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::alarm::Alarm;
 use super::dialect::Event;
@@ -24,7 +25,6 @@ use super::line::{Line, Relayed};
 use super::linger::linger;
 use super::open::{Handled, Open, Stage, handle};
 use super::park;
-use super::refusal::Refusal;
 use super::shared::Shared;
 use super::solo;
 use super::spool::Extra;
@@ -37,9 +37,6 @@ const READ: usize = 64 * 1024;
 
 /// A body of which so much is to come in one run is received in place.
 const DIRECT: usize = 4 * 1024;
-
-/// How long a new connection may take to say something once flupd is stopping.
-const STOPPING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,13 +128,26 @@ impl Connection {
         };
         self.shared.metrics.rests(&mut self.idle, false);
         for open in std::mem::take(&mut self.open) {
-            self.note(&open, Outcome::Aborted, false);
+            let given_up = if self.has_all(&open) { Outcome::Complete } else { Outcome::Aborted };
+            self.note(&open, given_up, false);
             open.cancel();
         }
         match close {
             Close::Linger => linger(&self.stream).await,
             Close::PassOn => pass_on(&self.stream, &self.entry, &self.shared).await,
             Close::Drop => {}
+        }
+    }
+
+    /// Whether all of this answer is written that its head has promised, although the
+    /// app goes on. A client that counts the bytes does not wait for more: it goes, and
+    /// so does the web server, but nothing was given up.
+    fn has_all(&self, open: &Open) -> bool {
+        match &open.stage {
+            Stage::Answering(exchange) if self.line.borrow().out.is_empty() => {
+                exchange.is_fulfilled() && exchange.settle(exchange.answered())
+            }
+            _ => false,
         }
     }
 
@@ -456,61 +466,5 @@ impl Connection {
             Ok(Waited::Alarm) => Ok(self.too_late()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Until when no further request is read, so that the connection can be passed
-    /// on when those end that are open.
-    fn pause(&self) -> Option<Instant> {
-        let heir = self.shared.stopping.heir.get()?;
-        let between = !self.open.is_empty() && self.line.borrow().dialect.is_between_requests();
-        if between { heir.pause(Instant::now()) } else { None }
-    }
-
-    /// Until when the peer has to do something; `None` while it is our turn.
-    fn deadline(&self) -> Option<Instant> {
-        let (timeouts, line) = (&self.shared.timeouts, self.line.borrow());
-        if !line.out.is_empty() {
-            Some(line.last_write + timeouts.write)
-        } else if self.is_receiving() || !line.dialect.is_idle() && self.open.is_empty() {
-            Some(self.last_read + timeouts.read)
-        } else if !self.open.is_empty() {
-            None
-        } else if self.shared.stopping.is_set() {
-            Some(self.last_read.max(line.last_write) + STOPPING_PATIENCE)
-        } else if self.served {
-            Some(line.last_write + timeouts.keep)
-        } else {
-            Some(self.last_read + timeouts.read)
-        }
-    }
-
-    /// The alarm has rung. It is only ever set earlier, so there may be time
-    /// left; `Some` ends the connection.
-    fn too_late(&mut self) -> Option<Close> {
-        let now = Instant::now();
-        let deadline = self.deadline();
-        let next = deadline.filter(|&deadline| deadline > now);
-        self.alarm.set(next.unwrap_or(now + self.shared.timeouts.keep));
-        if deadline.is_none() || next.is_some() {
-            return None;
-        }
-        let timeouts = &self.shared.timeouts;
-        if !self.line.borrow().out.is_empty() {
-            let seconds = timeouts.write.as_secs();
-            info!(peer = self.peer, seconds, "connection closed: the peer takes no answer");
-            return Some(Close::Drop);
-        }
-        let mut refused = false;
-        for open in self.open.iter_mut().filter(|open| open.is_receiving()) {
-            let seconds = timeouts.read.as_secs();
-            let why = format!("no byte from {} for {seconds} s (--read-timeout)", self.peer);
-            open.give_up(Refusal::timed_out(why), &self.wake);
-            refused = true;
-        }
-        if refused {
-            return None;
-        }
-        debug!(peer = self.peer, "connection closed: idle");
-        Some(Close::Linger)
     }
 }

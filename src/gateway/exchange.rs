@@ -82,6 +82,8 @@ pub(super) struct Exchange {
     pub(super) attempts: Cell<u8>,
     place: RefCell<Place>,
     started: Cell<bool>,
+    /// Whether as much of the answer was taken as its head has promised.
+    fulfilled: Cell<bool>,
     /// The answer's, once its head is there; else 0.
     status: Cell<u16>,
     cancelled: Cell<bool>,
@@ -146,6 +148,7 @@ impl Exchange {
             attempts: Cell::new(0),
             place: RefCell::new(place),
             started: Cell::new(false),
+            fulfilled: Cell::new(false),
             status: Cell::new(0),
             cancelled: Cell::new(false),
             early: RefCell::default(),
@@ -254,6 +257,16 @@ impl Exchange {
     pub(super) fn start(&self, status: u16) {
         self.started.set(true);
         self.status.set(status);
+    }
+
+    /// The connection has taken as much of the body as the head has promised.
+    pub(super) fn fulfil(&self) {
+        self.fulfilled.set(true);
+    }
+
+    /// Whether a web server that counts has all that it waits for.
+    pub(super) const fn is_fulfilled(&self) -> bool {
+        self.fulfilled.get()
     }
 
     /// Its turn has come at an app thread.

@@ -216,7 +216,10 @@ impl Line {
             }
             match replies.look() {
                 Ok(None) => break None,
-                Ok(Some(Reply::Head { text, last })) => {
+                Ok(Some(Reply::Head { text, last, whole })) => {
+                    if whole {
+                        exchange.fulfil();
+                    }
                     if !exchange.started() {
                         exchange.start(status(text));
                     }
@@ -234,7 +237,10 @@ impl Line {
                         out.stderr(id, &held);
                     }
                 }
-                Ok(Some(Reply::Body(part))) => {
+                Ok(Some(Reply::Body { part, whole })) => {
+                    if whole {
+                        exchange.fulfil();
+                    }
                     sent += part.len();
                     if let Some(tally) = tally {
                         tally.body(part.len());

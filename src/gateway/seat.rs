@@ -293,7 +293,7 @@ impl Seat {
                 Reply::Stderr(text) => self.log_stderr(unwanted, &text.to_text()),
                 Reply::End(outcome) => end = Some(outcome),
                 Reply::Times(times) => unwanted.tally().iter().for_each(|tally| tally.times(times)),
-                Reply::Head { .. } | Reply::Body(_) => {}
+                Reply::Head { .. } | Reply::Body { .. } => {}
             }
         }
         let taken = replies.taken();

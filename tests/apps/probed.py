@@ -11,7 +11,7 @@ VERSION = "1"
 def healthz(environ):
     with open("asked", "a", encoding="utf-8") as asked:
         names = ["FLUPD_PROBE", "HTTP_HOST", "REMOTE_ADDR", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING"]
-        asked.write(" ".join(f"{name}={environ.get(name)}" for name in names) + "\n")
+        asked.write(" ".join(f"{name}={environ.get(name)}" for name in names) + f" {VERSION}\n")
     if MODE == "raises":
         raise RuntimeError("no such table: carts")
     if MODE == "stuck":

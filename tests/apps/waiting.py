@@ -78,6 +78,25 @@ def endless(environ, start_response):
     return Endless(query(environ, "closed"))
 
 
+class Lingering:
+    """Has said all that it promised, and works on when it is closed."""
+
+    def __init__(self, body, started, gate):
+        self.body, self.started, self.gate = body, started, gate
+
+    def __iter__(self):
+        return iter(self.body)
+
+    def close(self):
+        touch(self.started)
+        wait_for(self.gate)
+
+
+def linger(environ, start_response):
+    start_response("200 OK", HEAD + [("Content-Length", "4")])
+    return Lingering([b"all\n"], query(environ, "started"), query(environ, "gate"))
+
+
 def pid(environ, start_response):
     start_response("200 OK", HEAD)
     return [str(os.getpid()).encode("ascii")]

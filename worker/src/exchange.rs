@@ -121,7 +121,8 @@ impl Link {
     /// Queues the head, if it has not gone out yet. `known` is the body's length.
     pub(crate) fn head(&mut self, known: Option<u64>) -> Result<(), NotStarted> {
         if let Some(head) = self.response.commit(known)? {
-            let queued = self.port.head(&head);
+            let whole = self.response.fulfilled() || self.response.body_left_out();
+            let queued = self.port.head(&head, whole);
             self.note(queued);
         }
         Ok(())
@@ -137,7 +138,7 @@ impl Link {
     pub(crate) fn body(&mut self, chunk: &[u8]) -> Sent {
         let share = self.response.admit(chunk.len());
         if let Some(part @ [_, ..]) = chunk.get(..share.bytes) {
-            let queued = self.port.body(part);
+            let queued = self.port.body(part, self.response.fulfilled());
             self.note(queued);
         }
         if share.over {

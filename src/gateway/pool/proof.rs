@@ -135,7 +135,7 @@ impl Answer {
                     self.hear(&text);
                 }
                 Reply::End(outcome) => self.end = Some(outcome),
-                Reply::Body(_) | Reply::Times(_) => {}
+                Reply::Body { .. } | Reply::Times(_) => {}
             }
         }
         let taken = replies.taken();

@@ -112,6 +112,32 @@ fn clients_that_go_are_told() {
     assert!((4000..5000).contains(&bytes), "what came of it: {line}");
 }
 
+/// A client that has as many bytes as it was promised goes, although the app works on in
+/// `close()`: it has given up nothing.
+#[test]
+fn who_has_the_whole_answer_has_not_aborted() {
+    let site = Front::NginxKeepConn.serve_with(logging("waiting.py", "%m %s %{outcome}x %B"));
+    for (number, method, body) in [(1, "GET", "all\n"), (2, "HEAD", "")] {
+        let [started, gate] =
+            ["started", "gate"].map(|name| site.flupd.file(&format!("{name}-{number}")));
+        let (begun, go) = (started.display(), gate.display());
+        let target = format!("/linger?started={begun}&gate={go}");
+        let mut answer = Request::new(method, &target).start(site.web.address()).unwrap();
+        wait::until_exists(&started);
+        let mut seen = String::new();
+        while !seen.ends_with(&format!("\r\n\r\n{body}")) {
+            let mut byte = [0];
+            answer.read_exact(&mut byte).unwrap();
+            seen.push(byte[0].into());
+        }
+        drop(answer);
+        // For the log it is over, while the app works on.
+        let line = wait_for_lines(&site.flupd, number).remove(number - 1);
+        assert_eq!(line, format!("{method} 200 complete {}", body.len()));
+        fs::write(&gate, "").unwrap();
+    }
+}
+
 /// Requests of flupd's own refusing, with the reason.
 #[test]
 fn refusals_have_their_reason() {

@@ -190,13 +190,13 @@ fn take(port: &mut Port) -> Result<Option<Reply>, ChannelError> {
     let reply = loop {
         match replies.look()? {
             None => return Ok(None),
-            Some(gateway::Reply::Head { text, last }) => {
+            Some(gateway::Reply::Head { text, last, .. }) => {
                 head.extend(copy(text));
                 if last {
                     break Reply::Head(head);
                 }
             }
-            Some(gateway::Reply::Body(part)) => break Reply::Body(copy(part)),
+            Some(gateway::Reply::Body { part, .. }) => break Reply::Body(copy(part)),
             Some(gateway::Reply::Stderr(text)) => break Reply::Stderr(copy(text)),
             Some(gateway::Reply::Log(level, text)) => break Reply::Log(level, copy(text)),
             Some(gateway::Reply::Times(_)) => {}
