@@ -35,7 +35,9 @@ class Workload:
 
     def entries(self, peers):
         """What takes its turn in each round: (label, peer, what is held open beside the load)."""
-        plain = [(name, name, ()) for name in peers]
+        # A process that holds nothing, for what another process alone may change.
+        nothing = ("--idle", 0) if self.beside else ()
+        plain = [(name, name, nothing) for name in peers]
         return plain + [(f"{name} beside {what}", name, held) for what, held in self.beside.items() for name in peers]
 
 
