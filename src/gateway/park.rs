@@ -68,6 +68,7 @@ pub(super) fn before_sleep() {
         if solo::step() {
             with_pools(|pool| pool.scan());
         }
+        solo::rest();
     }
 }
 

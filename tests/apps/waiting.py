@@ -5,6 +5,7 @@ test from hanging.
 """
 
 import os
+import threading
 import time
 from urllib.parse import parse_qs
 from wsgiref.validate import validator
@@ -95,6 +96,19 @@ class Lingering:
 def linger(environ, start_response):
     start_response("200 OK", HEAD + [("Content-Length", "4")])
     return Lingering([b"all\n"], query(environ, "started"), query(environ, "gate"))
+
+
+def beside(environ, start_response):
+    """Answers; a thread of the app's own goes on and leaves a file."""
+    gate, left = query(environ, "gate"), query(environ, "left")
+
+    def work():
+        wait_for(gate)
+        touch(left)
+
+    threading.Thread(target=work, daemon=True).start()
+    start_response("200 OK", HEAD)
+    return [b"beside\n"]
 
 
 def pid(environ, start_response):

@@ -145,6 +145,18 @@ fn an_answer_waits_for_no_request_behind_it() {
     assert_eq!(Answer::read(&mut long, 1).unwrap().body(), "held\n");
 }
 
+/// The interpreter is kept from one request to the next, but not while the process sleeps.
+#[test]
+fn threads_of_the_app_run_between_requests() {
+    let flupd = serve("waiting.py").on_fastcgi();
+    let mut stream = flupd.connect();
+    let (gate, left) = (flupd.file("gate"), flupd.file("left"));
+    let target = format!("/beside?gate={}&left={}", gate.display(), left.display());
+    assert_eq!(ask(&mut stream, "GET", &target).unwrap().body(), "beside\n");
+    fs::write(gate, "").unwrap();
+    wait::until_exists(&left);
+}
+
 /// While the app works its process hears nothing: the stop waits for the answer.
 #[test]
 fn sigterm_lets_the_running_request_end() {

@@ -35,7 +35,7 @@ pub struct Manner {
 /// An app thread's place: its port to the gateway, and where it says what it does.
 #[derive(Debug)]
 pub struct Seat {
-    port: Port,
+    port: Box<Port>,
     board: Arc<Scoreboard>,
     place: usize,
     marked: Mark,
@@ -48,7 +48,7 @@ impl Seat {
     /// When they are not.
     pub fn new(ends: Vec<OwnedFd>, board: Arc<Scoreboard>, place: usize) -> io::Result<Self> {
         let port = flupd_channel::worker::open(ends)?.pop().ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Self { port, board, place, marked: Mark::Nobody })
+        Ok(Self { port: Box::new(port), board, place, marked: Mark::Nobody })
     }
 
     /// With this another thread ends it after the running request.
@@ -142,7 +142,7 @@ impl Seat {
         if enough {
             return Ok(Received::Closed);
         }
-        if let Some(request) = self.port.try_receive_into(&mut params)? {
+        if let Some(request) = self.port.try_receive_into(&mut params, false)? {
             self.mark(Mark::Busy);
             return Ok(Received::Request(request));
         }

@@ -26,7 +26,7 @@ pub(crate) struct Exchange {
 
 /// What the exchange holds while the request runs.
 pub(crate) struct Link {
-    pub(crate) port: Port,
+    pub(crate) port: Box<Port>,
     pub(crate) response: Response,
     /// Nobody waits for the answer: the client or the gateway has gone.
     pub(crate) gone: bool,
@@ -55,7 +55,7 @@ impl Exchange {
     }
 
     /// Begins a request. Only while nobody else has this exchange.
-    pub(crate) fn begin(&self, port: Port, response: Response) {
+    pub(crate) fn begin(&self, port: Box<Port>, response: Response) {
         *self.lock() = Some(Link { port, response, gone: false, watched: false, line: Vec::new() });
     }
 

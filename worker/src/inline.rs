@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 
 use crate::environ::{self, Environs};
 use crate::exchange::to_stderr;
+use crate::held::Held;
 use crate::input::Input;
 use crate::load::App;
 use crate::serve::{Served, Server};
@@ -19,10 +20,11 @@ use crate::{allocator, fork, leaving, threads, title, watcher};
 
 /// An app that is ready to run requests.
 pub struct Inline {
-    port: Option<Port>,
+    port: Option<Box<Port>>,
     server: Server,
     /// Memory for the next request's params.
     params: EncodedParams,
+    held: Held,
 }
 
 /// Prepares the process for an app that runs inline. Before anything is imported.
@@ -70,13 +72,15 @@ impl Inline {
             threads::watch(py, probed, std::slice::from_ref(&port));
             server.enter(py)?;
         }
-        Ok(Self { port: Some(port), server, params: EncodedParams::default() })
+        let (params, held) = (EncodedParams::default(), Held::default());
+        Ok(Self { port: Some(Box::new(port)), server, params, held })
     }
 
-    /// Runs the next staged request to its end; `false` if there is none.
+    /// Runs the next staged request to its end; `false` if there is none. After it the
+    /// interpreter is held until [`Inline::rest`].
     pub fn step(&mut self) -> bool {
         let Some(mut port) = self.port.take() else { return false };
-        let request = match port.try_receive_into(&mut self.params) {
+        let request = match port.try_receive_into(&mut self.params, self.held.is()) {
             Ok(Some(request)) => request,
             Ok(None) => {
                 self.port = Some(port);
@@ -87,12 +91,18 @@ impl Inline {
                 return false;
             }
         };
+        self.held.take();
         let served = Python::attach(|py| self.server.serve(py, request, port));
         let Some(Served { mut port, outcome, params }) = served else { return false };
         // It only fails when the gateway has gone, and that is this process.
         let _ = port.end(outcome);
         (self.port, self.params) = (Some(port), params);
         true
+    }
+
+    /// This thread is about to sleep: others may have the interpreter.
+    pub fn rest(&mut self) {
+        self.held.let_go();
     }
 
     /// Whether the app has asked to exit, or can't go on.

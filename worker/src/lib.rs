@@ -25,6 +25,7 @@ mod fork;
 mod gate;
 mod handles;
 mod head;
+mod held;
 mod import;
 pub mod inline;
 mod input;

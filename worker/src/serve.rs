@@ -37,7 +37,7 @@ pub(crate) struct Server {
 /// A request that has been answered. What is queued on the port, and the
 /// outcome, have still to be sent.
 pub(crate) struct Served {
-    pub(crate) port: Port,
+    pub(crate) port: Box<Port>,
     pub(crate) outcome: Outcome,
     /// Memory for the next request's params.
     pub(crate) params: EncodedParams,
@@ -70,7 +70,7 @@ impl Server {
         &mut self,
         py: Python<'_>,
         request: Request,
-        mut port: Port,
+        mut port: Box<Port>,
     ) -> Option<Served> {
         self.activity.take();
         let Request { mut params, body, role, data } = request;

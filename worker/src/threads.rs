@@ -65,7 +65,7 @@ impl Threads {
                     Environs::new(template.clone_ref(py)),
                     no_input.clone_ref(py),
                 ),
-                port,
+                port: Box::new(port),
             })
             .collect();
         let threads = match threads.pop() {
@@ -154,7 +154,7 @@ fn wait(py: Python<'_>, ended: &OwnedFd, count: u64, signals: &Signals) {
 
 /// One port and what serves it.
 struct AppThread {
-    port: Port,
+    port: Box<Port>,
     server: Server,
 }
 
@@ -203,7 +203,7 @@ fn next(
         if let Some(outcome) = outcome.take() {
             port.end(outcome)?;
         }
-        if let Some(request) = port.try_receive_into(&mut params)? {
+        if let Some(request) = port.try_receive_into(&mut params, true)? {
             return Ok(Some(request));
         }
     }
