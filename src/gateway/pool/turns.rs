@@ -178,8 +178,12 @@ impl Pool {
                 }
             }
             // Taken to its end before its client was found gone: what stands in the
-            // ring now belongs to another one.
+            // ring now belongs to another one. There is room: the next one may have put
+            // nothing yet, and would be waited for without end.
             if !seat.serves(&front) {
+                if what == Pump::Room {
+                    return;
+                }
                 continue;
             }
             self.discard(&seat, &front);
