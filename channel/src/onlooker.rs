@@ -228,7 +228,7 @@ mod tests {
             port.stage(&params(&format!("/{number}")), &none()).unwrap();
             port.stage(&params("/next"), &none()).unwrap();
             let mut buffer = EncodedParams::default();
-            app.try_receive_into(&mut buffer, false).unwrap().unwrap();
+            app.try_receive_into(&mut buffer).unwrap().unwrap();
             activity.take();
             activity.begin();
             let expected = [

@@ -186,16 +186,17 @@ impl Port {
 
     /// The next request if one is staged already, into the memory of `params`
     /// that have been served. Does not wait, and may be called with the
-    /// interpreter `attached`; if not, the wait for it is counted from here.
+    /// interpreter attached.
     ///
     /// # Errors
     /// [`ChannelError`] when the gateway sent something incomprehensible.
     pub fn try_receive_into(
         &mut self,
         params: &mut EncodedParams,
-        attached: bool,
     ) -> Result<Option<Request>, ChannelError> {
-        self.claim(params, !attached)
+        // A gateway on the same thread looks before the app is attached.
+        let detached = self.pump.is_some();
+        self.claim(params, detached)
     }
 
     fn claim(

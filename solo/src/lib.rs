@@ -133,10 +133,6 @@ impl App for Inlined {
         self.0.step()
     }
 
-    fn rest(&mut self) {
-        self.0.rest();
-    }
-
     fn leaves(&self) -> bool {
         self.0.leaves()
     }

@@ -64,11 +64,12 @@ pub(super) fn before_sleep() {
     with_pools(|pool| pool.before_sleep());
     if solo::is_here() {
         solo::tell_crowd();
-        // One a turn: no answer waits for what is staged behind its request.
-        if solo::step() {
-            with_pools(|pool| pool.scan());
+        // One a turn: no answer waits for what is staged behind its request. But one that
+        // nobody waits for makes no turn, and what is behind it would sleep with us.
+        let mut told = false;
+        while !told && solo::step() {
+            with_pools(|pool| told |= pool.scan());
         }
-        solo::rest();
     }
 }
 

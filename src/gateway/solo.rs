@@ -42,10 +42,6 @@ pub trait App {
     /// Runs the next staged request to its end. `false` if there is none.
     fn step(&mut self) -> bool;
 
-    /// This thread is about to wait for something: the app lets go of what others may
-    /// need meanwhile.
-    fn rest(&mut self);
-
     /// Whether the app has asked to exit.
     fn leaves(&self) -> bool;
 }
@@ -221,7 +217,6 @@ async fn serve(mut solo: Solo, ready: impl FnOnce()) -> anyhow::Result<()> {
     // Answers that are there still go out.
     while !front.is_empty() && timeout(FAREWELL, front.emptied()).await.is_ok() {}
     front.finish_log().await;
-    rest();
     client.map_or(Ok(()), Client::end)
 }
 
@@ -323,11 +318,6 @@ pub(super) fn step() -> bool {
         LEAVES.with(|leaves| leaves.notify_one());
     }
     ran
-}
-
-/// This thread is about to wait for something, the app not being at work.
-pub(super) fn rest() {
-    APP.with_borrow_mut(|app| app.iter_mut().for_each(|app| app.rest()));
 }
 
 /// What the app's port calls while the app runs: see

@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -145,7 +146,55 @@ fn an_answer_waits_for_no_request_behind_it() {
     assert_eq!(Answer::read(&mut long, 1).unwrap().body(), "held\n");
 }
 
-/// The interpreter is kept from one request to the next, but not while the process sleeps.
+/// Requests that nobody waits for any more stand before one that somebody waits for. The
+/// last one took its time, so that they are staged and not run as they are read.
+#[test]
+fn who_waits_behind_those_who_left_is_answered() {
+    let flupd = serve("waiting.py").on_fastcgi();
+    let mut stays = flupd.connect();
+    let process = Pid::from_raw(pid(&mut stays)).unwrap();
+    let slow = format!("/order?n=0&file={}", flupd.file("order").display());
+    let mut quickest = Duration::MAX;
+    for _ in 0..3 {
+        // Connections that it knows already are heard before those that it has to accept.
+        let mut leave: Vec<_> = (0..6).map(|_| flupd.connect()).collect();
+        leave.iter_mut().for_each(|leaves| drop(ask(leaves, "GET", &slow).unwrap()));
+        kill_process(process, Signal::STOP).unwrap();
+        for mut leaves in leave {
+            leaves.write_all(&fcgi::request(1, KEEP_CONN, "GET", &slow, b"")).unwrap();
+        }
+        stays.write_all(&fcgi::request(1, KEEP_CONN, "GET", "/pid", b"")).unwrap();
+        kill_process(process, Signal::CONT).unwrap();
+        let begun = Instant::now();
+        let answer = Answer::read(&mut stays, 1).unwrap();
+        assert_eq!(answer.body(), process.as_raw_nonzero().to_string());
+        quickest = quickest.min(begun.elapsed());
+    }
+    // Timers that have nothing to do with it ended the wait within seconds.
+    assert!(quickest < Duration::from_secs(2), "{quickest:?}");
+}
+
+/// The app waits for room that the answer before its own takes, when the client of that
+/// one goes: there is room then, although nothing of its own answer can be sent yet.
+#[test]
+fn room_comes_when_the_client_before_leaves() {
+    let flupd = serve("answers.py").on_fastcgi();
+    for size in [6, 8, 11, 12, 13, 20].map(|blocks| blocks * 65536) {
+        let target = format!("/download?size={size}");
+        for round in 0..20 {
+            let (mut leaves, mut stays) = (flupd.connect(), flupd.connect());
+            for stream in [&mut leaves, &mut stays] {
+                stream.write_all(&fcgi::request(1, KEEP_CONN, "GET", &target, b"")).unwrap();
+            }
+            // It goes after another part of its answer each time.
+            let _ = leaves.read(&mut vec![0; 1 + round * 16_000]).unwrap();
+            drop(leaves);
+            assert_eq!(Answer::read(&mut stays, 1).unwrap().body().len(), size);
+        }
+    }
+}
+
+/// The interpreter is free while the process waits for requests.
 #[test]
 fn threads_of_the_app_run_between_requests() {
     let flupd = serve("waiting.py").on_fastcgi();

@@ -142,7 +142,7 @@ impl Seat {
         if enough {
             return Ok(Received::Closed);
         }
-        if let Some(request) = self.port.try_receive_into(&mut params, false)? {
+        if let Some(request) = self.port.try_receive_into(&mut params)? {
             self.mark(Mark::Busy);
             return Ok(Received::Request(request));
         }

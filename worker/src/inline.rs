@@ -12,7 +12,6 @@ use pyo3::prelude::*;
 
 use crate::environ::{self, Environs};
 use crate::exchange::to_stderr;
-use crate::held::Held;
 use crate::input::Input;
 use crate::load::App;
 use crate::serve::{Served, Server};
@@ -24,7 +23,6 @@ pub struct Inline {
     server: Server,
     /// Memory for the next request's params.
     params: EncodedParams,
-    held: Held,
 }
 
 /// Prepares the process for an app that runs inline. Before anything is imported.
@@ -72,15 +70,13 @@ impl Inline {
             threads::watch(py, probed, std::slice::from_ref(&port));
             server.enter(py)?;
         }
-        let (params, held) = (EncodedParams::default(), Held::default());
-        Ok(Self { port: Some(Box::new(port)), server, params, held })
+        Ok(Self { port: Some(Box::new(port)), server, params: EncodedParams::default() })
     }
 
-    /// Runs the next staged request to its end; `false` if there is none. After it the
-    /// interpreter is held until [`Inline::rest`].
+    /// Runs the next staged request to its end; `false` if there is none.
     pub fn step(&mut self) -> bool {
         let Some(mut port) = self.port.take() else { return false };
-        let request = match port.try_receive_into(&mut self.params, self.held.is()) {
+        let request = match port.try_receive_into(&mut self.params) {
             Ok(Some(request)) => request,
             Ok(None) => {
                 self.port = Some(port);
@@ -91,18 +87,12 @@ impl Inline {
                 return false;
             }
         };
-        self.held.take();
         let served = Python::attach(|py| self.server.serve(py, request, port));
         let Some(Served { mut port, outcome, params }) = served else { return false };
         // It only fails when the gateway has gone, and that is this process.
         let _ = port.end(outcome);
         (self.port, self.params) = (Some(port), params);
         true
-    }
-
-    /// This thread is about to sleep: others may have the interpreter.
-    pub fn rest(&mut self) {
-        self.held.let_go();
     }
 
     /// Whether the app has asked to exit, or can't go on.

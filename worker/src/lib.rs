@@ -25,7 +25,6 @@ mod fork;
 mod gate;
 mod handles;
 mod head;
-mod held;
 mod import;
 pub mod inline;
 mod input;

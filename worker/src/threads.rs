@@ -203,7 +203,7 @@ fn next(
         if let Some(outcome) = outcome.take() {
             port.end(outcome)?;
         }
-        if let Some(request) = port.try_receive_into(&mut params, true)? {
+        if let Some(request) = port.try_receive_into(&mut params)? {
             return Ok(Some(request));
         }
     }

@@ -22,14 +22,19 @@ const BATCH: u32 = 32;
 const PULSE: Duration = Duration::from_millis(1);
 
 impl Pool {
-    /// There may be something in the ring of this seat.
-    pub(super) fn look(&self, seat: &Rc<Seat>) {
-        let Some(front) = seat.front() else { return };
+    /// There may be something in the ring of this seat; `true` if a connection
+    /// has been told.
+    pub(super) fn look(&self, seat: &Rc<Seat>) -> bool {
+        let Some(front) = seat.front() else { return false };
         if front.is_cancelled() {
             self.discard(seat, &front);
-        } else if seat.has_news() {
+            return false;
+        }
+        let news = seat.has_news();
+        if news {
             front.news();
         }
+        news
     }
 
     pub(super) fn discard(&self, seat: &Rc<Seat>, unwanted: &Rc<Exchange>) {
@@ -51,15 +56,17 @@ impl Pool {
         self.to_wake.borrow_mut().drain(..).for_each(|seat| seat.wake());
     }
 
-    /// Lets the connections look that have something to take.
-    pub(in crate::gateway) fn scan(&self) {
+    /// Lets the connections look that have something to take; `true` if there is
+    /// one.
+    pub(in crate::gateway) fn scan(&self) -> bool {
         // Looking may come here again: each has its own, and one is kept.
         let mut with_news = self.with_news.take();
         for worker in self.workers.borrow().values() {
             worker.memory.news(|thread| with_news.extend(worker.seats.get(thread).cloned()));
         }
-        with_news.drain(..).for_each(|seat| self.look(&seat));
+        let told = with_news.drain(..).fold(false, |told, seat| self.look(&seat) | told);
         self.with_news.replace(with_news);
+        told
     }
 
     /// A gateway that is never idle still has to wake and to look.
