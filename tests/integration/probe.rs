@@ -58,19 +58,23 @@ fn bad_answers(workers: usize, options: &[&str]) {
             &["was not answered within 2 s; it is here:", "probed.py\", line 18, in healthz"],
         ),
         ("dies", &["exit status 3"]),
-        ("leaves", &["the app called sys.exit"]),
+        ("leaves", &[]),
     ] {
         let output = reload(&flupd, mode);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{mode}: {told}");
         assert!(why.iter().all(|why| told.contains(why)), "{mode}: {told}");
+        // Its process may be seen to end before the gateway has said why.
+        let left =
+            ["the app called sys.exit", "exit status 1"].iter().any(|why| told.contains(why));
+        assert_eq!(left, mode == "leaves", "{mode}: {told}");
         assert!(asks(&flupd).starts_with("1 "), "{mode}");
     }
     // The log is written by a thread of its own.
     wait::until("all failures are logged", || {
         let log = flupd.log();
         let count = |what| log.matches(what).count();
-        (count("the probe has failed"), count("the reload has failed")) == (4, 5)
+        matches!((count("the probe has failed"), count("the reload has failed")), (3 | 4, 5))
     });
     let output = reload(&flupd, "moved");
     assert!(output.status.success(), "{output:?}");
