@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::flupd::tree;
 use super::wait;
 
 /// A running program whose output goes to a log file. Dropping it ends it: by
@@ -85,13 +86,18 @@ impl Drop for Process {
         if matches!(self.child.try_wait(), Ok(None)) {
             let pid = self.pid();
             // A second SIGTERM makes flupd end at once.
-            for patience in [Duration::from_secs(1), Duration::from_secs(4)] {
-                let _ = kill_process(pid, Signal::TERM);
-                if self.wait_for(patience) {
-                    break;
+            let ended =
+                [Duration::from_secs(1), Duration::from_secs(4)].into_iter().any(|patience| {
+                    let _ = kill_process(pid, Signal::TERM);
+                    self.wait_for(patience)
+                });
+            if !ended {
+                // On a busy machine Apache takes longer. Its children would stay.
+                let all = tree(pid.as_raw_nonzero().get());
+                for pid in all.into_iter().filter_map(Pid::from_raw) {
+                    let _ = kill_process(pid, Signal::KILL);
                 }
             }
-            let _ = self.child.kill();
             let _ = self.child.wait();
         }
         if std::thread::panicking() {
