@@ -128,15 +128,20 @@ impl Connection {
         };
         self.shared.metrics.rests(&mut self.idle, false);
         for open in std::mem::take(&mut self.open) {
-            let given_up = if self.has_all(&open) { Outcome::Complete } else { Outcome::Aborted };
-            self.note(&open, given_up, false);
-            open.cancel();
+            self.give_up(&open, false);
         }
         match close {
             Close::Linger => linger(&self.stream).await,
             Close::PassOn => pass_on(&self.stream, &self.entry, &self.shared).await,
             Close::Drop => {}
         }
+    }
+
+    /// Nobody waits for the rest of this answer, if there is one.
+    fn give_up(&self, open: &Open, kept: bool) {
+        let outcome = if self.has_all(open) { Outcome::Complete } else { Outcome::Aborted };
+        self.note(open, outcome, kept);
+        open.cancel();
     }
 
     /// Whether all of this answer is written that its head has promised, although the
@@ -321,8 +326,7 @@ impl Connection {
     fn abort(&mut self, id: u16) {
         let Some(at) = self.open.iter().position(|open| open.id == id) else { return };
         let open = self.open.remove(at);
-        self.note(&open, Outcome::Aborted, open.keep);
-        open.cancel();
+        self.give_up(&open, open.keep);
         let Line { dialect, out, .. } = &mut *self.line.borrow_mut();
         dialect.end(out, id);
         self.closing |= !open.keep;

@@ -222,27 +222,34 @@ fn ends_are_told_apart() {
     assert!(samples.of("worker_resident_bytes") > 1e6);
 }
 
-/// A web server that has all of an answer may leave while the app works on.
+/// A web server that has all of an answer may leave while the app works on: with its
+/// connection, or by ABORT_REQUEST.
 #[test]
 fn who_leaves_with_a_whole_answer_has_cancelled_nothing() {
     let status = Status::somewhere();
     let flupd = Serve::app(&app("waiting.py")).args(status.option()).on_fastcgi();
-    let (started, gate) = (flupd.file("started"), flupd.file("gate"));
-    let target = format!("/linger?started={}&gate={}", started.display(), gate.display());
-    let mut stream = flupd.connect();
-    stream.write_all(&fcgi::request(1, fcgi::KEEP_CONN, "GET", &target, b"")).unwrap();
-    wait::until_exists(&started);
-    let mut seen = Vec::new();
-    while !seen.windows(4).any(|bytes| bytes == b"all\n") {
-        let mut bytes = [0; 1024];
-        let count = stream.read(&mut bytes).unwrap();
-        seen.extend_from_slice(&bytes[..count]);
-    }
-    drop(stream);
     let counted = |what| status.samples().with("requests_total", "status", what);
-    wait::until("it is counted", || counted("2xx") == 1.0);
-    assert_eq!(counted("cancelled"), 0.0);
-    fs::write(gate, "").unwrap();
+    for (name, count, aborts) in [("goes", 1.0, false), ("aborts", 2.0, true)] {
+        let (started, gate) = (flupd.file(name), flupd.file(&format!("gate-{name}")));
+        let target = format!("/linger?started={}&gate={}", started.display(), gate.display());
+        let mut stream = flupd.connect();
+        stream.write_all(&fcgi::request(1, fcgi::KEEP_CONN, "GET", &target, b"")).unwrap();
+        wait::until_exists(&started);
+        let mut seen = Vec::new();
+        while !seen.windows(4).any(|bytes| bytes == b"all\n") {
+            let mut bytes = [0; 1024];
+            let read = stream.read(&mut bytes).unwrap();
+            seen.extend_from_slice(&bytes[..read]);
+        }
+        if aborts {
+            stream.write_all(&fcgi::record(fcgi::ABORT_REQUEST, 1, &[])).unwrap();
+        } else {
+            drop(stream);
+        }
+        wait::until("it is counted", || counted("2xx") == count);
+        assert_eq!(counted("cancelled"), 0.0);
+        fs::write(gate, "").unwrap();
+    }
 }
 
 /// The one worker: neither the supervisor nor the gateway.

@@ -74,7 +74,8 @@ fn bad_answers(workers: usize, options: &[&str]) {
     wait::until("all failures are logged", || {
         let log = flupd.log();
         let count = |what| log.matches(what).count();
-        matches!((count("the probe has failed"), count("the reload has failed")), (3 | 4, 5))
+        let (probes, reloads) = (count("the probe has failed"), count("the reload has failed"));
+        matches!((probes, reloads), (3 | 4, 5)) && log.contains("the app called sys.exit(1)")
     });
     let output = reload(&flupd, "moved");
     assert!(output.status.success(), "{output:?}");
